@@ -1,0 +1,45 @@
+# `make demo` and `make test` need Python 3.10 or later and pip, nothing else: the rest goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := build/demo
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed
+	@mkdir -p $(DEMO)
+	$(BIN)/python tests/demo/make_corpus.py $(DEMO)/corpus.jsonl --records 20000
+	$(BIN)/tithe select $(DEMO)/corpus.jsonl -o $(DEMO)/subset.parquet --force
+	$(BIN)/python tests/demo/show.py $(DEMO)/corpus.jsonl $(DEMO)/subset.parquet
+
+test: .venv/developed
+	$(BIN)/python -m pytest
+
+lint: .venv/developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# TITHE_DATA names a folder with the corpora that the benchmarks read (t0.parquet and so on); without it they skip.
+bench: .venv/developed
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# New modules must be installed again: a strict editable install links files, not folders.
+SOURCES := $(shell find cli selection embedders -name '*.py')
+
+.venv/installed: pyproject.toml .venv/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet .
+	@touch $@
+
+# torch first, alone: pip then takes a CPU build where one is at hand, and sentence-transformers keeps it.
+.venv/developed: pyproject.toml .venv/bin/python
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]" --config-settings editable_mode=strict
+	@touch $@

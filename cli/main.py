@@ -1,0 +1,75 @@
+"""The `tithe` command: its subcommands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+
+# Before anything imports numpy or faiss: both bring an OpenBLAS, which looks at its settings only once.
+from tithe.selection.blas import choose_kernel
+
+choose_kernel()
+
+import click  # noqa: E402
+
+from tithe.cli.encoders import encoders  # noqa: E402
+from tithe.cli.select import select  # noqa: E402
+from tithe.embedders.base import EncoderError  # noqa: E402
+from tithe.selection.errors import TitheError, UsageError  # noqa: E402
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tithe", message="%(prog)s %(version)s")
+def tithe() -> None:
+    """Shrink a fine-tuning corpus to a weighted subset that stands for the whole."""
+
+
+tithe.add_command(select)
+tithe.add_command(encoders)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 it failed, 2 it was asked the wrong way, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _stop)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        tithe.main(arguments, prog_name="tithe", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = _failed("interrupted; nothing was written", 130, debug)
+    except UsageError as error:
+        code = _failed(str(error), 2, debug)
+    except (TitheError, EncoderError) as error:
+        code = _failed(str(error), 1, debug)
+    except BrokenPipeError:
+        # Whoever reads standard output has gone; Python would complain again when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        place = error.filename or "writing"
+        code = _failed(f"{place}: {error.strerror or error}", 1, debug)
+    except MemoryError:
+        code = _failed("out of memory; fewer --clusters or a smaller --batch-size need less", 1, debug)
+    except Exception as error:
+        code = _failed(f"internal error: {error!r} (--debug shows where; please report it)", 1, debug)
+    else:
+        code = 0
+    sys.exit(code)
+
+
+def _failed(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo("tithe: " + " ".join(message.split("\n")), err=True)
+    return code
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # As an exception, so that temporary files are removed on the way out.
+    sys.exit(128 + number)

@@ -1,0 +1,118 @@
+"""`tithe select`: the main command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tithe.cli.config_file import use_config
+
+
+class _Lambda(click.ParamType):
+    name = "NUMBER|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value is None or value == "auto":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+
+
+@click.command(context_settings={"max_content_width": 80})
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
+@click.option("-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL).")
+@click.option("--format", type=click.Choice(["parquet", "jsonl"]), help="Format of the inputs.  [default: by suffix]")
+@click.option("--text", multiple=True, metavar="FIELD", help="Field of the text; repeatable, dotted paths.")
+@click.option("--template", metavar="TEXT", help="The text by a template: '{instruction}\\n{output}'.")
+@click.option(
+    "--on-bad-record", type=click.Choice(["fail", "skip"]), default="fail", show_default=True, help="Unusable records."
+)
+@click.option(
+    "--encoder", default="lexical", show_default=True, metavar="SPEC", help="See 'tithe encoders' for what there is."
+)
+@click.option("--device", metavar="NAME", help="Device of a neural encoder: cpu, cuda, mps.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Batch size of a neural encoder.")
+@click.option("--normalize/--no-normalize", default=True, help="Bring embeddings to unit length.  [default: yes]")
+@click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]")
+@click.option("--epsilon", type=float, metavar="E", help="Budget K + ⌈1/E²⌉ records.  [default: 0.05]")
+@click.option("--size", type=int, metavar="N", help="Budget: this many records.")
+@click.option("--fraction", type=float, metavar="F", help="Budget: this share of the records.")
+@click.option("--z", type=int, default=2, show_default=True, metavar="1|2", help="Power of the distance in the scores.")
+@click.option(
+    "--lambda", "smoothness", type=_Lambda(), default="auto", show_default=True, metavar="L|auto",
+    help="Change of loss per unit of distance^z.",
+)  # fmt: skip
+@click.option(
+    "--loss", default="none", show_default=True, metavar="SPEC", help="none, or column:NAME (read for the K centres only)."
+)
+@click.option(
+    "--sampler", type=click.Choice(["pivotal", "iid"]), default="pivotal", show_default=True,
+    help="Distinct records spread over the clusters, or independent draws (Algorithm 1 as printed).",
+)  # fmt: skip
+@click.option("--keep-centers", is_flag=True, help="Take the K centres with certainty, within the budget.")
+@click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of every random step.")
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True, expose_value=False,
+    callback=use_config, metavar="FILE.toml", help="Options from a file; those given here win.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
+def select(
+    inputs: tuple[str, ...],
+    output: str | None,
+    device: str | None,
+    batch_size: int | None,
+    dry_run: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Choose a weighted subset of a corpus.
+
+    INPUTs are Parquet or JSONL files, plain or .gz, .zst, .bz2; folders; globs; or
+    - for JSONL on standard input. Next to the subset come FILE.rows.parquet (where
+    each record is from, why it weighs what it does) and FILE.manifest.json (what
+    was done).
+
+    \b
+    tithe select corpus.jsonl -o subset.parquet
+    tithe select data/ -o subset.jsonl.zst --fraction 0.05
+    zstdcat corpus.jsonl.zst | tithe select - -o - --size 1000 > subset.jsonl
+    """
+    if not inputs:
+        raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
+    if output is None and not dry_run:
+        raise click.UsageError("-o FILE is needed: where the subset goes, or - for standard output")
+    # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.progress import terminal_progress
+    from tithe.cli.summary import summary_lines
+    from tithe.embedders.registry import make_encoder
+    from tithe.selection.forecast import forecast
+    from tithe.selection.options import Options
+    from tithe.selection.pipeline import select as run
+
+    path = None if output in (None, "-") else Path(output)
+    options = Options(inputs=inputs, output=path, **settings)
+    encoder = make_encoder(options.encoder, device=device, batch_size=batch_size)
+    progress = terminal_progress(quiet=quiet)
+
+    def notify(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    if dry_run:
+        plan = forecast(options, encoder, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+        click.echo("\n".join(plan.lines()))
+        return
+    selection = run(
+        options, encoder, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify
+    )
+    for line in summary_lines(selection):
+        notify(line)

@@ -1,0 +1,1 @@
+"""Encoders: what turns a record into a vector."""

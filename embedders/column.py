@@ -1,0 +1,81 @@
+"""`column:FIELD`: vectors that lie in the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tithe.embedders.base import UnusableRecords, Vectors
+
+
+class ColumnEncoder:
+    """Reads lists, or fixed-size lists, of numbers. All have the length of the first."""
+
+    rows: int | None = None
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        self._dimensions: int | None = None
+
+    def identity(self) -> Mapping[str, Any]:
+        """See RecordEncoder."""
+        return {"name": "column", "field": self.field}
+
+    def lookup(self, rows: npt.NDArray[np.int64], values: Any) -> Vectors:
+        """See RecordEncoder.lookup. Raises UnusableRecords for what is no list of that many numbers."""
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            return self._from_arrow(values)
+        return self._from_python(values)
+
+    def _from_arrow(self, values: pa.Array) -> Vectors:
+        if not _is_vector_type(values.type):
+            raise UnusableRecords(
+                {i: f"{self.field!r} is of type {values.type}, not a list of numbers" for i in range(len(values))}
+            )
+        flat = values.flatten()
+        lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy(zero_copy_only=False)
+        self._check_lengths(lengths)
+        if flat.null_count:
+            owners = pc.list_parent_indices(values).to_numpy()
+            nulls = np.unique(owners[flat.is_null().to_numpy(zero_copy_only=False)])
+            raise UnusableRecords({int(i): f"{self.field!r} holds a null" for i in nulls})
+        numbers = flat.to_numpy(zero_copy_only=False)
+        return numbers.astype(np.float32, copy=False).reshape(len(values), -1)
+
+    def _from_python(self, values: list[Any]) -> Vectors:
+        lengths = np.array([len(value) if isinstance(value, list) else -1 for value in values])
+        self._check_lengths(lengths)
+        wrong = {
+            i: f"{self.field!r} holds something else than numbers"
+            for i, value in enumerate(values)
+            if not all(type(number) in (int, float) for number in value)
+        }
+        if wrong:
+            raise UnusableRecords(wrong)
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is reported as such
+            return np.array(values, np.float64).astype(np.float32)
+
+    def _check_lengths(self, lengths: npt.NDArray[np.int64]) -> None:
+        present = lengths[lengths > 0]
+        if self._dimensions is None and len(present):
+            self._dimensions = int(present[0])
+        wrong = np.flatnonzero(lengths != self._dimensions)
+        if len(wrong):
+            raise UnusableRecords({int(i): self._reason(int(lengths[i])) for i in wrong})
+
+    def _reason(self, length: int) -> str:
+        if length < 0:
+            return f"{self.field!r} is missing, null or not a list"
+        if length == 0:
+            return f"{self.field!r} is empty"
+        return f"{self.field!r} holds {length} numbers, the first record's {self._dimensions}"
+
+
+def _is_vector_type(type_: pa.DataType) -> bool:
+    is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
+    return is_list and (pa.types.is_floating(type_.value_type) or pa.types.is_integer(type_.value_type))

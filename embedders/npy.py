@@ -1,0 +1,46 @@
+"""`npy:FILE`: vectors in a NumPy file, a row for each record in input order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.embedders.base import EncoderError, Vectors
+
+
+class NpyEncoder:
+    """Reads rows of a memory-mapped array of shape (records of the corpus, d)."""
+
+    field: str | None = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise EncoderError(f"{path}: cannot be read as a .npy file ({error})") from error
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
+            raise EncoderError(f"{path}: an array of numbers with two dimensions (records, d) is needed")
+        self.rows = len(array)
+        self._array = array
+
+    def identity(self) -> Mapping[str, Any]:
+        """See RecordEncoder."""
+        digest = hashlib.sha256()
+        with self._path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return {"name": "npy", "sha256": digest.hexdigest()}
+
+    def lookup(self, rows: npt.NDArray[np.int64], values: Any) -> Vectors:
+        """See RecordEncoder.lookup."""
+        first, last = int(rows[0]), int(rows[-1])
+        if last >= self.rows:
+            raise EncoderError(f"{self._path}: holds {self.rows} rows, fewer than the corpus has records")
+        part = self._array[first : last + 1]
+        return np.asarray(part if last - first + 1 == len(rows) else part[rows - first], np.float32)

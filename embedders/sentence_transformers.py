@@ -1,0 +1,68 @@
+"""`sentence-transformers:NAME_OR_FOLDER`: a neural encoder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tithe.embedders.base import EncoderError, Vectors
+
+
+class SentenceTransformersEncoder:
+    """A model of the library sentence-transformers, from a folder or, where the network allows, from the hub.
+
+    No code that a model brings along is run. The model is loaded at the first use.
+    """
+
+    def __init__(self, model: str, *, device: str | None = None, batch_size: int = 32) -> None:
+        self._name = model
+        self._device = device
+        self._batch_size = batch_size
+        self._loaded: Any = None
+
+    def identity(self) -> Mapping[str, Any]:
+        """See TextEncoder: the hash covers the weights and the layers' settings, wherever they came from."""
+        model = self._model()
+        digest = hashlib.sha256(repr(model).encode())
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=_bytes_type()).numpy().data)
+        return {
+            "name": "sentence-transformers",
+            "model": self._name,
+            "max_tokens": model.max_seq_length,
+            "device": str(model.device),
+            "batch_size": self._batch_size,
+            "sha256": digest.hexdigest(),
+        }
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See TextEncoder.encode."""
+        vectors = self._model().encode(
+            list(texts), batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, np.float32)
+
+    def _model(self) -> Any:
+        if self._loaded is None:
+            try:
+                from sentence_transformers import SentenceTransformer
+            except ImportError as error:
+                raise EncoderError(
+                    "--encoder sentence-transformers needs an extra: pip install 'tithe[sentence-transformers]'"
+                ) from error
+            try:
+                self._loaded = SentenceTransformer(self._name, device=self._device, trust_remote_code=False)
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                raise EncoderError(f"--encoder sentence-transformers:{self._name}: cannot be loaded ({reason})") from error
+        return self._loaded
+
+
+def _bytes_type() -> Any:
+    import torch
+
+    return torch.uint8

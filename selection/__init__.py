@@ -1,0 +1,1 @@
+"""The method: corpus, text, embeddings, clusters, scores, sample, weights, subset and manifest."""

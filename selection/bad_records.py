@@ -1,0 +1,53 @@
+"""Records that cannot be used: stop at the first, or go on and keep account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.errors import TitheError
+
+Policy = Literal["fail", "skip"]
+
+PLACES_KEPT = 5
+
+
+@dataclass
+class BadRecords:
+    """The rows left out so far. The corpus is read more than once, so a row may be reported again."""
+
+    policy: Policy
+    places: list[str] = field(default_factory=list)
+    """The first few, each "path, line N: reason"."""
+    _rows: set[int] = field(default_factory=set)
+
+    def report(self, row: int, place: str, reason: str) -> None:
+        """Take note of a bad record; raises TitheError under the policy `fail`."""
+        if self.policy == "fail":
+            raise TitheError(f"{place}: {reason} (--on-bad-record skip leaves such records out)")
+        if row not in self._rows:
+            self._rows.add(row)
+            if len(self.places) < PLACES_KEPT:
+                self.places.append(f"{place}: {reason}")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._rows
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The bad rows, ascending."""
+        return np.array(sorted(self._rows), np.int64)
+
+    def overall_rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The overall rows of records counted without the bad ones."""
+        bad = self.rows()
+        return positions + np.searchsorted(bad - np.arange(len(bad)), positions, side="right")
+
+    def positions(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The inverse of `overall_rows`, for rows that are not bad."""
+        return rows - np.searchsorted(self.rows(), rows)

@@ -1,0 +1,32 @@
+"""Byte streams out of plain and compressed files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.errors import TitheError
+
+CHUNK = 4 << 20
+
+
+def chunks(file: InputFile) -> Iterator[bytes]:
+    """The content of a file, decompressed, in pieces of at most CHUNK bytes.
+
+    Several members or frames, one after the other, are one content. Raises TitheError where the file is
+    truncated, damaged, changed or gone.
+    """
+    file.check_unchanged()
+    compression = None if file.spooled else file.compression
+    if compression and file.size == 0:
+        raise TitheError(f"{file.path}: is empty, which no {compression} file is: truncated?")
+    try:
+        with pa.input_stream(str(file.readable), compression=compression, buffer_size=CHUNK) as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise TitheError(f"{file.path}: truncated or damaged ({reason})") from error
+    file.check_unchanged()

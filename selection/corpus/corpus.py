@@ -1,0 +1,162 @@
+"""The corpus: all records of all inputs, in order, read as often as needed and never held."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.compression import CHUNK, chunks
+from tithe.selection.corpus.inputs import STDIN, Format, InputFile, expand, with_spooled
+from tithe.selection.corpus.jsonl import read_jsonl
+from tithe.selection.corpus.parquet import parquet_schema, read_parquet, take_parquet
+from tithe.selection.errors import TitheError, UsageError
+
+Rows = npt.NDArray[np.int64]
+
+
+def open_corpus(
+    given: Sequence[str], *, format: Format | None = None, spool: Path, stdin: BinaryIO | None = None
+) -> Corpus:
+    """The corpus that paths, globs, folders and `-` stand for.
+
+    What cannot be read twice, or not out of order, is first copied into the folder `spool`: standard input, and
+    compressed Parquet. Raises TitheError and UsageError as `expand` does, and where Parquet schemas differ.
+    """
+    files = []
+    for number, file in enumerate(expand(given, format=format)):
+        copy = spool / f"input-{number}"
+        if file.path == Path(STDIN):
+            if stdin is None:
+                raise UsageError("-: there is no standard input")
+            with copy.open("wb") as out:
+                shutil.copyfileobj(stdin, out, CHUNK)
+            status = copy.stat()
+            file = InputFile(file.path, "jsonl", None, status.st_size, status.st_mtime_ns, copy)
+        elif file.format == "parquet" and file.compression:
+            with copy.open("wb") as out:
+                out.writelines(chunks(file))
+            file = with_spooled(file, copy)
+        files.append(file)
+    return Corpus(files)
+
+
+class Corpus:
+    """Records of several files as one sequence. Rows count every record from 0, the unusable ones too."""
+
+    def __init__(self, files: Sequence[InputFile]) -> None:
+        self.files = tuple(files)
+        self._rows: list[int | None] = [None] * len(files)
+        self.schema = self._common_schema()
+        """The Arrow schema, where all files are Parquet."""
+
+    def batches(self, fields: Collection[str] | None) -> Iterator[Batch]:
+        """All records in order, in batches of one file each.
+
+        `fields` are the top-level fields that will be looked at: none but these are read from Parquet. None
+        reads all. Raises TitheError where a file is damaged, truncated, gone, or not what it was.
+        """
+        first = 0
+        for number, file in enumerate(self.files):
+            end = first
+            for batch in self._read(file, first, fields):
+                end = int(batch.rows[-1]) + 1
+                yield batch
+            self._rows[number] = end - first
+            first = end
+
+    def take(self, rows: Rows, fields: Collection[str] | None) -> Iterator[Batch]:
+        """The records at some overall rows, ascending and distinct. All rows must have been read once."""
+        starts = self._starts()
+        for number, file in enumerate(self.files):
+            low, high = np.searchsorted(rows, starts[number : number + 2])
+            if low == high:
+                continue
+            wanted = rows[low:high]
+            first = int(starts[number])
+            if file.format == "parquet":
+                yield from take_parquet(file, first, wanted - first, fields)
+                continue
+            for batch in read_jsonl(file, first):
+                here = np.searchsorted(wanted, [batch.rows[0], batch.rows[-1] + 1])
+                if here[0] < here[1]:
+                    yield batch.select(wanted[here[0] : here[1]] - batch.rows[0])
+                if here[1] == len(wanted):
+                    break
+
+    @property
+    def known_rows(self) -> int | None:
+        """Number of records, where it is known without reading them."""
+        return None if None in self._rows else sum(row for row in self._rows if row is not None)
+
+    def row_count(self) -> int:
+        """Number of records; reads what has not been read yet."""
+        return int(self._starts()[-1])
+
+    def file_rows(self) -> list[int]:
+        """Number of records in each file."""
+        return np.diff(self._starts()).tolist()
+
+    def locate(self, rows: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+        """The number of the file, and the row in it, of each overall row."""
+        starts = self._starts()
+        numbers = np.searchsorted(starts, rows, side="right") - 1
+        return numbers, rows - starts[numbers]
+
+    def place(self, row: int) -> str:
+        """Where a record is from, for an error message."""
+        batch = next(iter(self.take(np.array([row]), ())))
+        return batch.place(0)
+
+    def field_names(self) -> list[str]:
+        """The top-level fields, of the first records where there is no schema: for error messages."""
+        if self.schema is not None:
+            return list(self.schema.names)
+        names: dict[str, None] = {}
+        for batch in self.batches(None):
+            for record in batch.records()[:100]:
+                if isinstance(record, dict):
+                    names.update(dict.fromkeys(record))
+            break
+        return list(names)
+
+    def _read(self, file: InputFile, first: int, fields: Collection[str] | None) -> Iterator[Batch]:
+        return read_parquet(file, first, fields) if file.format == "parquet" else read_jsonl(file, first)
+
+    def _starts(self) -> Rows:
+        if None in self._rows:
+            for _ in self.batches(()):
+                pass
+        return np.cumsum([0, *(row or 0 for row in self._rows)])
+
+    def _common_schema(self) -> pa.Schema | None:
+        common: pa.Schema | None = None
+        origin = None
+        for number, file in enumerate(self.files):
+            if file.format != "parquet":
+                continue
+            schema, self._rows[number] = parquet_schema(file)
+            for name in {name for name in schema.names if schema.names.count(name) > 1}:
+                raise TitheError(f"{file.path}: has two columns named {name!r}")
+            if common is None:
+                common, origin = schema, file
+            elif origin is not None and not schema.equals(common):
+                raise TitheError(_difference(common, origin, schema, file))
+        return common if common is not None and all(file.format == "parquet" for file in self.files) else None
+
+
+def _difference(one: pa.Schema, first: InputFile, other: pa.Schema, second: InputFile) -> str:
+    for name in [*one.names, *other.names]:
+        if name not in other.names:
+            return f"{second.path}: has no column {name!r}, which {first.path} has"
+        if name not in one.names:
+            return f"{second.path}: has a column {name!r}, which {first.path} has not"
+        if not one.field(name).equals(other.field(name)):
+            return f"{second.path}: column {name!r} is {other.field(name)}, but {one.field(name)} in {first.path}"
+    return f"{second.path}: has its columns in another order than {first.path}"

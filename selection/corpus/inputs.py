@@ -1,0 +1,133 @@
+"""Which files a corpus consists of, in which order, and how each is to be read."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tithe.selection.errors import TitheError, UsageError
+
+Format = Literal["parquet", "jsonl"]
+Compression = Literal["gzip", "zstd", "bz2"]
+
+FORMATS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of the corpus, as it was when the run began."""
+
+    path: Path
+    """As the user gave it; `-` for standard input."""
+    format: Format
+    compression: Compression | None
+    size: int
+    """Bytes on disk."""
+    modified: int
+    """Time of modification in nanoseconds."""
+    spooled: Path | None = None
+    """Where its bytes can be read again, if not under `path`."""
+
+    @property
+    def readable(self) -> Path:
+        """The file to open."""
+        return self.spooled or self.path
+
+    def check_unchanged(self) -> None:
+        """Raise TitheError where the file is no longer what it was: the corpus is read more than once."""
+        if self.spooled is not None:
+            return
+        try:
+            now = self.path.stat()
+        except OSError as error:
+            raise TitheError(f"{self.path}: disappeared during the run ({error.strerror})") from error
+        if (now.st_size, now.st_mtime_ns) != (self.size, self.modified):
+            raise TitheError(f"{self.path}: changed during the run; run again when nothing writes to it")
+
+
+def expand(given: Sequence[str], *, format: Format | None = None) -> list[InputFile]:
+    """The files that paths, globs and folders stand for, in the order given; names sorted within a glob or folder.
+
+    A folder stands for the files below it whose suffix names a format; hidden ones are passed over. `format`
+    overrides the suffixes (but not those of compression). `-` comes back unread, with size 0.
+
+    Raises TitheError for what does not exist or cannot be read, UsageError for suffixes that say nothing and for
+    a file that is given twice: its records would count twice.
+    """
+    files: list[InputFile] = []
+    seen: dict[Path, Path] = {}
+    for name in given:
+        for path in _paths(name, format):
+            if path == Path(STDIN):
+                if format == "parquet":
+                    raise UsageError("-: standard input is read as JSONL; Parquet needs a file")
+                file = InputFile(path, "jsonl", None, 0, 0)
+            else:
+                file = _inspect(path, format)
+            real = Path(os.path.realpath(path)) if path != Path(STDIN) else path
+            if real in seen:
+                raise UsageError(f"{path}: is given twice (also as {seen[real]}); its records would count twice")
+            seen[real] = path
+            files.append(file)
+    return files
+
+
+def with_spooled(file: InputFile, spooled: Path) -> InputFile:
+    """The same file, to be read from a plain copy of its content."""
+    return replace(file, spooled=spooled)
+
+
+def _paths(name: str, format: Format | None) -> Iterator[Path]:
+    path = Path(name)
+    if name == STDIN or path.is_file():
+        yield path
+    elif path.is_dir():
+        found = sorted(_below(path, format))
+        if not found:
+            raise TitheError(f"{name}: the folder holds no {' or '.join(sorted(FORMATS))} files; --format reads others")
+        yield from found
+    elif glob.has_magic(name):
+        found = sorted(Path(match) for match in glob.glob(name, recursive=True))
+        found = [match for match in found if match.is_file()]
+        if not found:
+            raise TitheError(f"{name}: no file matches")
+        yield from found
+    elif os.path.lexists(path):
+        raise TitheError(f"{name}: is neither a file nor a folder")
+    else:
+        raise TitheError(f"{name}: no such file")
+
+
+def _below(folder: Path, format: Format | None) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file() and (format is not None or _by_suffix(path)[0] is not None):
+            yield path
+
+
+def _by_suffix(path: Path) -> tuple[Format | None, Compression | None]:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
+    if compression:
+        suffixes.pop()
+    return FORMATS.get(suffixes[-1]) if suffixes else None, compression
+
+
+def _inspect(path: Path, format: Format | None) -> InputFile:
+    by_suffix, compression = _by_suffix(path)
+    chosen = format or by_suffix
+    if chosen is None:
+        raise UsageError(f"{path}: the suffix names no format ({', '.join(FORMATS)}); give --format")
+    try:
+        with path.open("rb"):
+            status = path.stat()
+    except OSError as error:
+        raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
+    return InputFile(path, chosen, compression, status.st_size, status.st_mtime_ns)

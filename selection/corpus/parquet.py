@@ -1,0 +1,122 @@
+"""Parquet: only the columns asked for, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord
+from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.errors import TitheError
+
+Numbers = npt.NDArray[np.int64]
+
+# Pages are read in pieces of this size, so that a large row group need not be in memory as a whole.
+_BUFFER = 1 << 20
+
+
+class ParquetBatch:
+    """Rows of one file."""
+
+    def __init__(self, file: InputFile, table: pa.RecordBatch, rows: Numbers, rows_in_file: Numbers) -> None:
+        self.table = table
+        self.rows = rows
+        self._file = file
+        self._rows_in_file = rows_in_file
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def records(self) -> Sequence[dict[str, Any] | BadRecord]:
+        """See Batch.records."""
+        return self.table.to_pylist() if self.table.num_columns else [{} for _ in self.rows]
+
+    def invalid(self) -> Mapping[int, str]:
+        """See Batch.invalid: whatever Parquet can hold can be read."""
+        return {}
+
+    def column(self, name: str) -> Any:
+        """See Batch.column."""
+        return self.table.column(name)
+
+    def place(self, i: int) -> str:
+        """See Batch.place: the row in the file, from 0."""
+        return f"{self._file.path}, row {self._rows_in_file[i]}"
+
+    def select(self, positions: Numbers) -> ParquetBatch:
+        """See Batch.select."""
+        return ParquetBatch(
+            self._file, self.table.take(pa.array(positions)), self.rows[positions], self._rows_in_file[positions]
+        )
+
+
+def parquet_schema(file: InputFile) -> tuple[pa.Schema, int]:
+    """The schema, metadata included, and the number of rows."""
+    with _opened(file) as parquet:
+        return parquet.schema_arrow, parquet.metadata.num_rows
+
+
+def read_parquet(file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[ParquetBatch]:
+    """Batches of the rows of a file; the first has the overall row `first_row`. `fields` None reads all columns."""
+    with _opened(file) as parquet:
+        start = 0
+        for table in parquet.iter_batches(BATCH_ROWS, columns=_leaves(parquet, fields)):
+            rows = np.arange(start, start + table.num_rows)
+            yield ParquetBatch(file, table, rows + first_row, rows)
+            start += table.num_rows
+
+
+def take_parquet(
+    file: InputFile, first_row: int, rows_in_file: Numbers, fields: Collection[str] | None
+) -> Iterator[ParquetBatch]:
+    """Batches of some rows of a file, ascending; row groups without any of them are not read."""
+    with _opened(file) as parquet:
+        sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
+        starts = np.cumsum([0, *sizes])
+        columns = _leaves(parquet, fields)
+        for group in range(parquet.num_row_groups):
+            low, high = np.searchsorted(rows_in_file, starts[group : group + 2])
+            if low == high:
+                continue
+            start = int(starts[group])
+            for table in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                end = start + table.num_rows
+                low, high = np.searchsorted(rows_in_file, [start, end])
+                if low < high:
+                    wanted = rows_in_file[low:high]
+                    yield ParquetBatch(file, table.take(pa.array(wanted - start)), wanted + first_row, wanted)
+                start = end
+
+
+def _leaves(parquet: pq.ParquetFile, fields: Collection[str] | None) -> list[str] | None:
+    """`iter_batches` takes a name with dots for a path; a top-level field is asked for by all its leaves."""
+    if fields is None:
+        return None
+    schema = parquet.schema
+    paths = [schema.column(i).path for i in range(len(schema))]
+    names = parquet.schema_arrow.names
+    wanted = []
+    for path in paths:
+        # The longest name that begins the path: names may hold dots themselves.
+        owner = max((name for name in names if path == name or path.startswith(name + ".")), key=len, default="")
+        if owner in fields:
+            wanted.append(path)
+    return wanted
+
+
+@contextmanager
+def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
+    file.check_unchanged()
+    try:
+        with pq.ParquetFile(file.readable, pre_buffer=False, buffer_size=_BUFFER) as parquet:
+            yield parquet
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise TitheError(f"{file.path}: is no Parquet file, or is truncated or damaged ({reason})") from error
+    file.check_unchanged()

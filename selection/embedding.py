@@ -1,0 +1,237 @@
+"""From records to embeddings that can be read again and again.
+
+Texts go through the encoder once, into a store on disk. Vectors that lie ready in Parquet or in an array are read
+where they lie: decoding them again costs less than a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.embedders.base import FittedEncoder, RecordEncoder, TextEncoder, UnusableRecords
+from tithe.selection.bad_records import BadRecords
+from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
+from tithe.selection.errors import TitheError
+from tithe.selection.parallel import ordered_map
+from tithe.selection.reservoir import Reservoir
+from tithe.selection.stages import Advance
+from tithe.selection.store import EmbeddingStore
+
+Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+# Texts an encoder gets at once. Fixed, and filled across files, so that the same records in other files or formats
+# meet the encoder in the same company: neural encoders round differently in another batch.
+ENCODER_BATCH = 2048
+
+
+class Embeddings(Protocol):
+    """The vectors of the usable records, in the corpus's order."""
+
+    def sample(self, size: int, rng: np.random.Generator) -> Vectors:
+        """Vectors of at most `size` different records, drawn uniformly, in random order; shape (m, d)."""
+        ...
+
+    def blocks(self) -> Iterator[Vectors]:
+        """All vectors, in blocks of rows."""
+        ...
+
+
+class StoredEmbeddings:
+    """Embeddings in a store."""
+
+    def __init__(self, store: EmbeddingStore) -> None:
+        store.close()
+        self._store = store
+
+    def sample(self, size: int, rng: np.random.Generator) -> Vectors:
+        """See Embeddings.sample."""
+        return _draw(_numbered(self._store.blocks()), self._store.count, size, rng)
+
+    def blocks(self) -> Iterator[Vectors]:
+        """See Embeddings.blocks."""
+        return self._store.blocks()
+
+
+def _draw(
+    blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator
+) -> Vectors:
+    """Vectors of rows drawn from range(count), in random order; rows that the stream lacks fall out."""
+    chosen = rng.choice(count, min(size, count), replace=False)
+    order = np.argsort(chosen)
+    ascending = chosen[order]
+    out = np.empty((0, 0), np.float32)
+    found = np.zeros(len(chosen), bool)
+    for rows, vectors in blocks:
+        if not len(rows):
+            continue
+        if not out.size:
+            out = np.empty((len(chosen), vectors.shape[1]), np.float32)
+        first, last = np.searchsorted(ascending, [rows[0], rows[-1] + 1])
+        at = np.searchsorted(rows, ascending[first:last])
+        here = rows[at] == ascending[first:last]
+        targets = order[first:last][here]
+        out[targets] = vectors[at[here]]
+        found[targets] = True
+    return out if found.all() else out[found]
+
+
+def _numbered(blocks: Iterable[Vectors]) -> Iterator[tuple[Rows, Vectors]]:
+    start = 0
+    for block in blocks:
+        yield np.arange(start, start + len(block)), block
+        start += len(block)
+
+
+class LookedUpEmbeddings:
+    """Embeddings that are looked up anew at every pass."""
+
+    def __init__(self, corpus: Corpus, encoder: RecordEncoder, bad: BadRecords, *, normalize: bool) -> None:
+        self._corpus = corpus
+        self._encoder = encoder
+        self._check = VectorCheck(corpus, bad, normalize=normalize)
+        self._bad = bad
+
+    def sample(self, size: int, rng: np.random.Generator) -> Vectors:
+        """See Embeddings.sample. Bad records, found on the way, fall out of it."""
+        return _draw(self._passes(), self._corpus.row_count(), size, rng)
+
+    def blocks(self) -> Iterator[Vectors]:
+        """See Embeddings.blocks."""
+        return (vectors for _, vectors in self._passes())
+
+    def _passes(self) -> Iterator[tuple[Rows, Vectors]]:
+        field = self._encoder.field
+        for batch in self._corpus.batches(() if field is None else (field,)):
+            yield self._look_up(batch)
+
+    def _look_up(self, batch: Batch) -> tuple[Rows, Vectors]:
+        batch = _without(batch, batch.invalid(), self._bad)
+        while len(batch):
+            field = self._encoder.field
+            values = None if field is None else batch.column(field)
+            try:
+                vectors = self._encoder.lookup(batch.rows, values)
+            except UnusableRecords as error:
+                batch = _without(batch, error.reasons, self._bad)
+            else:
+                return self._check(batch.rows, vectors)
+        return batch.rows, np.empty((0, 0), np.float32)
+
+
+def _without(batch: Batch, reasons: dict[int, str], bad: BadRecords) -> Batch:
+    if not reasons:
+        return batch
+    for i, reason in reasons.items():
+        bad.report(int(batch.rows[i]), batch.place(i), reason)
+    return batch.select(np.setdiff1d(np.arange(len(batch)), np.fromiter(reasons, np.int64)))
+
+
+class VectorCheck:
+    """Checks what an encoder returns and brings it to unit length; the zero vector stays as it is."""
+
+    def __init__(self, corpus: Corpus, bad: BadRecords, *, normalize: bool) -> None:
+        self._corpus = corpus
+        self._bad = bad
+        self._normalize = normalize
+        self._dimensions: int | None = None
+
+    def __call__(self, rows: Rows, vectors: Vectors) -> tuple[Rows, Vectors]:
+        """The usable rows and their vectors; reports the others as bad records."""
+        vectors = np.asarray(vectors)
+        expected = self._dimensions or (vectors.shape[1] if vectors.ndim == 2 else 0)
+        if vectors.shape != (len(rows), expected) or expected == 0:
+            raise TitheError(f"the encoder returned an array of shape {vectors.shape} for {len(rows)} records")
+        self._dimensions = expected
+        vectors = vectors.astype(np.float32, copy=False)
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+        finite = np.isfinite(squares)
+        if not finite.all():
+            for row in rows[~finite]:
+                self._bad.report(int(row), self._corpus.place(int(row)), "the embedding is not finite, or too large")
+            rows, vectors, squares = rows[finite], vectors[finite], squares[finite]
+        if self._normalize:
+            norms = np.sqrt(squares)
+            norms[norms == 0] = 1
+            vectors = vectors / norms[:, None]
+        return rows, vectors
+
+
+def usable_texts(
+    corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance
+) -> Iterator[tuple[Rows, list[str]]]:
+    """The rows and texts of the usable records, batch by batch."""
+    for batch in corpus.batches(rule.fields):
+        rows: list[int] = []
+        texts: list[str] = []
+        for i, record in enumerate(batch.records()):
+            try:
+                if isinstance(record, BadRecord):
+                    raise BadText(record.reason)
+                texts.append(rule.text(record))
+                rows.append(int(batch.rows[i]))
+            except BadText as error:
+                bad.report(int(batch.rows[i]), batch.place(i), str(error))
+        yield np.array(rows, np.int64), texts
+        advance(len(batch))
+
+
+def fit_encoder(
+    encoder: FittedEncoder, corpus: Corpus, rule: TextRule, bad: BadRecords, *, seed: int, advance: Advance
+) -> None:
+    """Let the encoder learn from a uniform sample of the corpus's texts."""
+    sample: Reservoir[str] = Reservoir(encoder.fit_records, np.random.default_rng(seed))
+    for _, texts in usable_texts(corpus, rule, bad, advance):
+        sample.extend(texts)
+    encoder.fit(sample.items, seed=seed)
+
+
+def embed_texts(
+    encoder: TextEncoder,
+    corpus: Corpus,
+    rule: TextRule,
+    bad: BadRecords,
+    store: EmbeddingStore,
+    *,
+    normalize: bool,
+    advance: Advance,
+) -> StoredEmbeddings:
+    """Embed every record's text into the store; reading goes on while the encoder works."""
+    check = VectorCheck(corpus, bad, normalize=normalize)
+
+    def encode(batch: tuple[Rows, list[str]]) -> tuple[Rows, Vectors]:
+        rows, texts = batch
+        return check(rows, encoder.encode(texts))
+
+    batches = _regrouped(usable_texts(corpus, rule, bad, lambda count: None), ENCODER_BATCH)
+    # One thread: encoders use all cores by themselves, and need not be safe to call from several threads.
+    for rows, vectors in ordered_map(encode, batches, threads=1):
+        store.append(vectors)
+        advance(len(rows))
+    return StoredEmbeddings(store)
+
+
+def store_looked_up(embeddings: LookedUpEmbeddings, store: EmbeddingStore, advance: Advance) -> StoredEmbeddings:
+    """Copy looked-up vectors into the store: for corpora in which looking them up again means parsing again."""
+    for vectors in embeddings.blocks():
+        store.append(vectors)
+        advance(len(vectors))
+    return StoredEmbeddings(store)
+
+
+def _regrouped(batches: Iterable[tuple[Rows, list[str]]], size: int) -> Iterator[tuple[Rows, list[str]]]:
+    """The same stream in batches of exactly `size`, the last one shorter."""
+    rows = np.empty(0, np.int64)
+    texts: list[str] = []
+    for more_rows, more_texts in batches:
+        rows = np.concatenate([rows, more_rows])
+        texts = texts + more_texts
+        while len(texts) >= size:
+            yield rows[:size], texts[:size]
+            rows, texts = rows[size:], texts[size:]
+    if texts:
+        yield rows, texts

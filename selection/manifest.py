@@ -1,0 +1,139 @@
+"""What was done, so that it can be checked and done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.selection import blas
+from tithe.selection.bad_records import BadRecords
+from tithe.selection.clustering import Clustering
+from tithe.selection.corpus import Corpus, TextRule
+from tithe.selection.options import Options
+from tithe.selection.plan import Plan
+from tithe.selection.sampling import Sample
+from tithe.selection.sensitivity import Scores
+from tithe.selection.weights import summarize
+
+SCHEMA_VERSION = 1
+
+_LIBRARIES = ("numpy", "faiss-cpu", "pyarrow", "scikit-learn", "scipy", "sentence-transformers", "torch")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that the method found out about a corpus."""
+
+    rule: TextRule | None
+    bad: BadRecords
+    plan: Plan
+    clusters: Clustering
+    scores: Scores
+    loss_queries: int
+    sample: Sample
+    rows: npt.NDArray[np.int64]
+    """Overall row of each selected record, ascending."""
+
+
+def describe(
+    options: Options,
+    corpus: Corpus,
+    encoder: TextEncoder | RecordEncoder,
+    outcome: Outcome,
+    digests: Sequence[str],
+) -> dict[str, Any]:
+    """The manifest of a selection, without what differs from run to run."""
+    clusters = outcome.clusters
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "versions": versions(),
+        "blas": blas.description(),
+        "options": options.recorded(),
+        "inputs": [
+            {
+                "path": str(file.path),
+                "format": file.format,
+                "compression": file.compression,
+                "size": file.size,
+                "rows": rows,
+                "sha256": digest,
+            }
+            for file, rows, digest in zip(corpus.files, corpus.file_rows(), digests, strict=True)
+        ],
+        "rows": corpus.row_count(),
+        "bad_records": {
+            "policy": outcome.bad.policy,
+            "count": len(outcome.bad),
+            "first_places": outcome.bad.places,
+        },
+        "text": None if outcome.rule is None else {"rule": outcome.rule.name, "fields": list(outcome.rule.fields)},
+        "encoder": dict(encoder.identity()),
+        "n": len(clusters.labels),
+        "d": int(clusters.centre_vectors.shape[1]),
+        "k": clusters.k,
+        "k_requested": outcome.plan.clusters,
+        "kmeans_cost": clusters.cost,
+        "epsilon": outcome.plan.epsilon,
+        "z": options.z,
+        "lambda": outcome.scores.smoothness,
+        "loss_queries": outcome.loss_queries,
+        "weights": asdict(summarize(outcome.sample.weights)),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of tithe, Python and the libraries on which the selection depends, where installed."""
+    found = {"tithe": version("tithe"), "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class BackgroundHashes:
+    """Hashes files in a thread of its own while the run goes on (hashing releases the GIL)."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="tithe-sha256")
+        self._futures: list[Future[str]] = [self._pool.submit(sha256, path) for path in paths]
+
+    def result(self) -> list[str]:
+        """The hashes in the order of the paths; waits for the last."""
+        return [future.result() for future in self._futures]
+
+    def __enter__(self) -> BackgroundHashes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def to_json(manifest: dict[str, Any]) -> str:
+    """The manifest as it is written: indented, in the order of the run, without NaN."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,64 @@
+"""All that a selection depends on, besides the encoder object and the bytes of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tithe.selection.bad_records import Policy
+from tithe.selection.errors import UsageError
+from tithe.selection.plan import Sampler, check_size_options
+
+CorpusFormat = Literal["parquet", "jsonl"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of a selection; the field names are those of the command line and of configuration files."""
+
+    inputs: tuple[str, ...]
+    output: Path | None
+    """None writes JSONL to standard output, and nothing else."""
+    format: CorpusFormat | None = None
+    text: tuple[str, ...] = ()
+    template: str | None = None
+    on_bad_record: Policy = "fail"
+    encoder: str = "lexical"
+    normalize: bool = True
+    clusters: int | None = None
+    epsilon: float | None = None
+    size: int | None = None
+    fraction: float | None = None
+    z: int = 2
+    smoothness: float | None = None
+    """λ; None works it out from the centres."""
+    loss: str = "none"
+    sampler: Sampler = "pivotal"
+    keep_centers: bool = False
+    weight_column: str = "weight"
+    seed: int = 0
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        check_size_options(
+            clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction
+        )
+        if self.text and self.template is not None:
+            raise UsageError("--text and --template both say what the text is: give one of them")
+        if self.z not in (1, 2):
+            raise UsageError(f"--z {self.z}: 1 or 2 is needed")
+        if self.smoothness is not None and not 0 <= self.smoothness < float("inf"):
+            raise UsageError(f"--lambda {self.smoothness}: auto, or a finite number of at least 0, is needed")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: at least 0 is needed")
+        if not self.weight_column:
+            raise UsageError("--weight-column needs a name")
+
+    def recorded(self) -> dict[str, Any]:
+        """For the manifest, under the names of the command line: what the selection depends on."""
+        values = asdict(self)
+        values["output"] = "-" if self.output is None else str(self.output)
+        values["lambda"] = "auto" if self.smoothness is None else values["smoothness"]
+        del values["smoothness"], values["force"]
+        return values

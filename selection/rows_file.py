@@ -1,0 +1,37 @@
+"""The rows file: for every selected record where it came from and why it weighs what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tithe.selection.corpus import Corpus
+from tithe.selection.manifest import Outcome
+
+
+def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
+    """A row for each selected record, in input order."""
+    clusters, sample, at = outcome.clusters, outcome.sample, outcome.sample.positions
+    files, rows_in_file = corpus.locate(outcome.rows)
+    names = pa.array([str(file.path) for file in corpus.files])
+    return pa.table(
+        {
+            "file": pa.DictionaryArray.from_arrays(pa.array(files, pa.int32()), names).cast(pa.string()),
+            "row_in_file": pa.array(rows_in_file, pa.int64()),
+            "row": pa.array(outcome.rows, pa.int64()),
+            "cluster": pa.array(clusters.labels[at], pa.int32()),
+            "is_centre": pa.array(clusters.centres[clusters.labels[at]] == at),
+            "distance": pa.array(np.sqrt(clusters.squared_distances[at].astype(np.float64))),
+            "score": pa.array(outcome.scores.values[at]),
+            "inclusion_probability": pa.array(sample.probabilities),
+            "weight": pa.array(sample.weights),
+        }
+    )
+
+
+def write_rows(table: pa.Table, path: Path) -> None:
+    """Write the rows file."""
+    pq.write_table(table, path, compression="zstd")

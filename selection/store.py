@@ -1,0 +1,42 @@
+"""Embeddings on disk: written once, read as often as the clustering needs, never all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.clustering import BLOCK
+
+Vectors = npt.NDArray[np.float32]
+
+
+class EmbeddingStore:
+    """Rows of float32 in one plain file, appended in order and read back in blocks of BLOCK rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO = path.open("wb")
+        self.count = 0
+        self.dimensions = 0
+
+    def append(self, vectors: Vectors) -> None:
+        """Add rows of shape (m, d); d is that of the first call."""
+        self.dimensions = vectors.shape[1]
+        self._file.write(np.ascontiguousarray(vectors, np.float32).data)
+        self.count += len(vectors)
+
+    def close(self) -> None:
+        """End the writing."""
+        self._file.close()
+
+    def blocks(self) -> Iterator[Vectors]:
+        """All rows, in blocks of BLOCK rows (the last one shorter)."""
+        with self._path.open("rb") as file:
+            for start in range(0, self.count, BLOCK):
+                block = np.empty((min(BLOCK, self.count - start), self.dimensions), np.float32)
+                file.readinto(block.data)  # type: ignore[arg-type]
+                yield block

@@ -1,0 +1,241 @@
+"""The subset: the selected records as they came in, with one more field, the weight."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tithe.selection.corpus import Batch, Compression, Corpus, Format, JsonlBatch, ParquetBatch
+from tithe.selection.errors import TitheError, UsageError
+
+Rows = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+
+_HUGGING_FACE = b"huggingface"
+
+
+def check_writable(corpus: Corpus, format: Format, weight_column: str) -> None:
+    """Raise UsageError for what the chosen output cannot hold, as far as it can be told before the long work."""
+    if weight_column in corpus.field_names():
+        raise UsageError(f"{corpus.files[0].path}: has a field {weight_column!r} already; choose another --weight-column")
+    kinds = {file.format for file in corpus.files}
+    if format == "parquet" and len(kinds) > 1:
+        raise UsageError("the inputs are Parquet and JSONL; write .jsonl, or bring the inputs to one format")
+    if format == "jsonl" and corpus.schema is not None:
+        for field in corpus.schema:
+            if (reason := _beyond_json(field.type, field.name)) is not None:
+                raise UsageError(f"{corpus.files[0].path}: column {reason}, which JSON cannot hold; write .parquet")
+
+
+def write_subset(
+    corpus: Corpus,
+    rows: Rows,
+    weights: Weights,
+    *,
+    path: Path,
+    format: Format,
+    compression: Compression | None,
+    weight_column: str,
+) -> None:
+    """Write the records at `rows` (ascending, shape (s,)) with their `weights` to `path`, batch by batch.
+
+    JSONL keeps every record's own text and puts the weight before its last brace; Parquet keeps schema and metadata.
+    From one to the other, values are converted where nothing is lost. Raises TitheError naming the column, or the
+    record, where something would be.
+    """
+    if format == "jsonl":
+        _write_jsonl(_weighted(corpus, rows, weights), path, compression, weight_column)
+    elif corpus.schema is not None:
+        tables = (cast(ParquetBatch, batch).table for batch, _ in _weighted(corpus, rows, weights))
+        _write_parquet(corpus.schema, tables, weights, path, weight_column)
+    else:
+        schema = _inferred(corpus, rows, weight_column)
+        tables = (
+            _table(batch, schema) for batch, _ in _weighted(corpus, rows, weights)
+        )
+        _write_parquet(schema, tables, weights, path, weight_column)
+
+
+def _weighted(corpus: Corpus, rows: Rows, weights: Weights) -> Iterator[tuple[Batch, Weights]]:
+    start = 0
+    for batch in corpus.take(rows, None):
+        yield batch, weights[start : start + len(batch)]
+        start += len(batch)
+
+
+def _write_jsonl(
+    weighted: Iterator[tuple[Batch, Weights]], path: Path, compression: Compression | None, weight_column: str
+) -> None:
+    key = json.dumps(weight_column, ensure_ascii=False)
+    with _compressed(path, compression) as out:
+        for batch, weights in weighted:
+            if isinstance(batch, JsonlBatch):
+                lines = (_own_text(batch, i, weight_column) for i in range(len(batch)))
+            else:
+                lines = _as_json(cast(ParquetBatch, batch))
+            for line, weight in zip(lines, weights.tolist(), strict=True):
+                begun = line[:-1].rstrip()
+                comma = b"" if begun == b"{" else b", "
+                out.write(begun + comma + f"{key}: {json.dumps(weight)}}}\n".encode())
+
+
+def _own_text(batch: JsonlBatch, i: int, weight_column: str) -> bytes:
+    record = batch.records()[i]
+    if not isinstance(record, dict):
+        raise TitheError(f"{batch.place(i)}: {record.reason}")
+    if weight_column in record:
+        raise TitheError(f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column")
+    return batch.lines[i].strip()
+
+
+def _as_json(batch: ParquetBatch) -> Iterator[bytes]:
+    for i, record in enumerate(batch.records()):
+        try:
+            yield json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError as error:
+            column = next((name for name, value in cast(dict[str, Any], record).items() if not _finite(value)), "?")
+            raise TitheError(
+                f"{batch.place(i)}: column {column!r} holds NaN or an infinity, which JSON cannot hold; write .parquet"
+            ) from error
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, list) else True
+
+
+@contextmanager
+def _compressed(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
+    with path.open("wb") as file:
+        if compression == "gzip":
+            # No time and no name in the header: the same subset gives the same bytes.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as out:
+                yield cast(BinaryIO, out)
+        elif compression is not None:
+            with pa.CompressedOutputStream(pa.PythonFile(file, "w"), compression) as out:
+                yield out
+        else:
+            yield file
+
+
+def _write_parquet(
+    schema: pa.Schema, tables: Iterator[pa.RecordBatch], weights: Weights, path: Path, weight_column: str
+) -> None:
+    weight = pa.field(weight_column, pa.float64(), nullable=False)
+    schema = schema.append(weight).with_metadata(_with_feature(schema.metadata, weight_column))
+    start = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            column = pa.array(weights[start : start + table.num_rows])
+            writer.write_batch(pa.RecordBatch.from_arrays([*table.columns, column], schema=schema))
+            start += table.num_rows
+
+
+def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> dict[bytes, bytes] | None:
+    """The schema's metadata, the weight added to the features that the library `datasets` keeps there."""
+    if not metadata or _HUGGING_FACE not in metadata:
+        return metadata
+    try:
+        described = json.loads(metadata[_HUGGING_FACE])
+        described["info"]["features"][weight_column] = {"dtype": "float64", "_type": "Value"}
+    except (ValueError, KeyError, TypeError):
+        return metadata  # not what `datasets` writes: none of our business
+    return {**metadata, _HUGGING_FACE: json.dumps(described).encode()}
+
+
+def _inferred(corpus: Corpus, rows: Rows, weight_column: str) -> pa.Schema:
+    """A schema that holds all selected JSON records; raises TitheError naming the column that none can hold."""
+    schema: pa.Schema | None = None
+    for batch in corpus.take(rows, None):
+        for i, record in enumerate(batch.records()):
+            if not isinstance(record, dict):
+                raise TitheError(f"{batch.place(i)}: {record.reason}")
+            if weight_column in record:
+                raise TitheError(f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column")
+        found = _inferred_batch(batch)
+        try:
+            schema = found if schema is None else pa.unify_schemas([schema, found])
+        except pa.ArrowException as error:
+            raise _unconvertible(batch.place(0), str(error)) from error
+    assert schema is not None
+    return schema
+
+
+def _inferred_batch(batch: Batch) -> pa.Schema:
+    records = cast(list[dict[str, Any]], list(batch.records()))
+    names = dict.fromkeys(name for record in records for name in record)
+    fields = []
+    for name in names:
+        try:
+            fields.append(pa.field(name, pa.array([record.get(name) for record in records]).type))
+        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
+            raise _unconvertible(batch.place(0), f"column {name!r}: {error}") from error
+    return pa.schema(fields)
+
+
+def _table(batch: Batch, schema: pa.Schema) -> pa.RecordBatch:
+    """JSON records as a batch of the schema; every value is checked to come back as it was."""
+    records = cast(list[dict[str, Any]], list(batch.records()))
+    columns = []
+    for field in schema:
+        values = [record.get(field.name) for record in records]
+        try:
+            column = pa.array(values, field.type)
+        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
+            raise _unconvertible(batch.place(0), f"column {field.name!r}: {error}") from error
+        for i, (before, after) in enumerate(zip(values, column.to_pylist(), strict=True)):
+            if not _same(before, after):
+                raise _unconvertible(batch.place(i), f"column {field.name!r} holds values of several kinds")
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether a JSON value survived its way through Arrow; a missing key may have become null."""
+    if isinstance(before, dict):
+        return isinstance(after, dict) and all(_same(before.get(key), value) for key, value in after.items())
+    if isinstance(before, list):
+        return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
+    return type(before) is type(after) and before == after
+
+
+def _unconvertible(place: str, reason: str) -> TitheError:
+    reason = " ".join(reason.split())
+    return TitheError(f"{place}: cannot become Parquet without loss ({reason}); write .jsonl")
+
+
+_PLAIN: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+)
+
+
+def _beyond_json(type_: pa.DataType, name: str) -> str | None:
+    """The part of a column, and its type, that JSON has nothing for; None where there is no such part."""
+    if any(holds(type_) for holds in _PLAIN):
+        return None
+    if pa.types.is_dictionary(type_):
+        return _beyond_json(type_.value_type, name)
+    if pa.types.is_struct(type_):
+        return next((r for field in type_ if (r := _beyond_json(field.type, f"{name}.{field.name}"))), None)
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        return _beyond_json(type_.value_type, name)
+    return f"{name!r} is of type {type_}"
