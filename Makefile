@@ -31,15 +31,15 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# New modules must be installed again: a strict editable install links files, not folders.
-SOURCES := $(shell find cli selection embedders -name '*.py')
+# A strict editable install links files, not folders: when one is added or removed, the folder is newer than the stamp.
+FOLDERS := $(shell find cli selection embedders -type d -not -name __pycache__)
 
-.venv/installed: pyproject.toml .venv/bin/python $(SOURCES)
+.venv/installed: pyproject.toml .venv/bin/python $(shell find cli selection embedders -name '*.py')
 	$(BIN)/python -m pip install --quiet .
 	@touch $@
 
 # torch first, alone: pip then takes a CPU build where one is at hand, and sentence-transformers keeps it.
-.venv/developed: pyproject.toml .venv/bin/python
+.venv/developed: pyproject.toml .venv/bin/python $(FOLDERS)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]" --config-settings editable_mode=strict
 	@touch $@

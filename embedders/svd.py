@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ def right_singular_vectors(x: SparseRows, rank: int, *, seed: int, threads: int)
         basis = product(transposed, basis)
         for _ in range(_ITERATIONS):
             basis = product(transposed, _conditioned(product(parts, _conditioned(basis))))
-        basis, _ = scipy.linalg.qr(basis, mode="economic", check_finite=False)
+        basis = _orthonormal(basis)
         image = product(parts, basis).astype(np.float64)
         _, rotation = np.linalg.eigh(image.T @ image)
         leading = basis @ rotation[:, ::-1][:, :rank].astype(np.float32)
@@ -59,6 +60,12 @@ def _row_blocks(x: SparseRows) -> list[SparseRows]:
 
 
 def _conditioned(basis: Dense) -> Dense:
-    """Another basis of the same space, well enough conditioned; cheaper than an orthogonal one."""
-    lower, _ = scipy.linalg.lu(basis, permute_l=True, check_finite=False)
-    return lower
+    """Another basis of the same space, well enough conditioned; cheaper than an orthonormal one."""
+    factors: Any = scipy.linalg.lu(basis, permute_l=True, check_finite=False)
+    return factors[0]
+
+
+def _orthonormal(basis: Dense) -> Dense:
+    # scipy's, since numpy's computes in float64 whatever it is given.
+    factors: Any = scipy.linalg.qr(basis, mode="economic", check_finite=False)
+    return factors[0]

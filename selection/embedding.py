@@ -45,7 +45,6 @@ class StoredEmbeddings:
     """Embeddings in a store."""
 
     def __init__(self, store: EmbeddingStore) -> None:
-        store.close()
         self._store = store
 
     def sample(self, size: int, rng: np.random.Generator) -> Vectors:
@@ -67,8 +66,6 @@ def _draw(
     out = np.empty((0, 0), np.float32)
     found = np.zeros(len(chosen), bool)
     for rows, vectors in blocks:
-        if not len(rows):
-            continue
         if not out.size:
             out = np.empty((len(chosen), vectors.shape[1]), np.float32)
         first, last = np.searchsorted(ascending, [rows[0], rows[-1] + 1])
@@ -107,7 +104,9 @@ class LookedUpEmbeddings:
     def _passes(self) -> Iterator[tuple[Rows, Vectors]]:
         field = self._encoder.field
         for batch in self._corpus.batches(() if field is None else (field,)):
-            yield self._look_up(batch)
+            rows, vectors = self._look_up(batch)
+            if len(rows):
+                yield rows, vectors
 
     def _look_up(self, batch: Batch) -> tuple[Rows, Vectors]:
         batch = _without(batch, batch.invalid(), self._bad)
@@ -144,8 +143,11 @@ class VectorCheck:
         """The usable rows and their vectors; reports the others as bad records."""
         vectors = np.asarray(vectors)
         expected = self._dimensions or (vectors.shape[1] if vectors.ndim == 2 else 0)
-        if vectors.shape != (len(rows), expected) or expected == 0:
-            raise TitheError(f"the encoder returned an array of shape {vectors.shape} for {len(rows)} records")
+        if vectors.shape != (len(rows), expected) or expected == 0 or vectors.dtype.kind not in "fiu":
+            raise TitheError(
+                f"the encoder returned an array of {vectors.dtype} of shape {vectors.shape} for {len(rows)} records"
+                + (f", and {expected} dimensions before" if self._dimensions else "")
+            )
         self._dimensions = expected
         vectors = vectors.astype(np.float32, copy=False)
         squares = np.einsum("ij,ij->i", vectors, vectors)
@@ -208,18 +210,21 @@ def embed_texts(
         return check(rows, encoder.encode(texts))
 
     batches = _regrouped(usable_texts(corpus, rule, bad, lambda count: None), ENCODER_BATCH)
-    # One thread: encoders use all cores by themselves, and need not be safe to call from several threads.
-    for rows, vectors in ordered_map(encode, batches, threads=1):
-        store.append(vectors)
-        advance(len(rows))
+    with store:
+        # One thread: encoders use all cores by themselves, and need not be safe to call from several threads.
+        for rows, vectors in ordered_map(encode, batches, threads=1):
+            if len(rows):
+                store.append(vectors)
+            advance(len(rows))
     return StoredEmbeddings(store)
 
 
 def store_looked_up(embeddings: LookedUpEmbeddings, store: EmbeddingStore, advance: Advance) -> StoredEmbeddings:
     """Copy looked-up vectors into the store: for corpora in which looking them up again means parsing again."""
-    for vectors in embeddings.blocks():
-        store.append(vectors)
-        advance(len(vectors))
+    with store:
+        for vectors in embeddings.blocks():
+            store.append(vectors)
+            advance(len(vectors))
     return StoredEmbeddings(store)
 
 

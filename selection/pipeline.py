@@ -148,6 +148,12 @@ def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus, notify: N
     if isinstance(encoder, RecordEncoder):
         if options.text or options.template is not None:
             raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
+        names = corpus.field_names()
+        if encoder.field is not None and names and encoder.field not in names:
+            raise UsageError(
+                f"--encoder {options.encoder}: there is no field {encoder.field!r} in {corpus.files[0].path}, "
+                f"which has {', '.join(names)}"
+            )
         return None
     rule = choose_rule(corpus, fields=options.text, template=options.template)
     notify(f"text: {rule.name}")
@@ -164,6 +170,10 @@ def _embed(
     stages: Stages,
 ) -> Embeddings:
     if isinstance(encoder, RecordEncoder):
+        if encoder.rows not in (None, corpus.row_count()):
+            raise TitheError(
+                f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {corpus.row_count()} records"
+            )
         looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.normalize)
         if corpus.schema is not None:
             return looked_up

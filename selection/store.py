@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -15,7 +16,10 @@ Vectors = npt.NDArray[np.float32]
 
 
 class EmbeddingStore:
-    """Rows of float32 in one plain file, appended in order and read back in blocks of BLOCK rows."""
+    """Rows of float32 in one plain file, appended in order and read back in blocks of BLOCK rows.
+
+    A context manager while it is written; read it afterwards.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +33,12 @@ class EmbeddingStore:
         self._file.write(np.ascontiguousarray(vectors, np.float32).data)
         self.count += len(vectors)
 
-    def close(self) -> None:
+    def __enter__(self) -> EmbeddingStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End the writing."""
         self._file.close()
 

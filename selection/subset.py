@@ -21,6 +21,9 @@ from tithe.selection.errors import TitheError, UsageError
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
 
+# Rows of a row group of the output: few enough that long records fit into memory.
+ROW_GROUP = 4096
+
 _HUGGING_FACE = b"huggingface"
 
 
@@ -60,9 +63,7 @@ def write_subset(
         _write_parquet(corpus.schema, tables, weights, path, weight_column)
     else:
         schema = _inferred(corpus, rows, weight_column)
-        tables = (
-            _table(batch, schema) for batch, _ in _weighted(corpus, rows, weights)
-        )
+        tables = (_table(batch, schema) for batch, _ in _weighted(corpus, rows, weights))
         _write_parquet(schema, tables, weights, path, weight_column)
 
 
@@ -136,12 +137,29 @@ def _write_parquet(
 ) -> None:
     weight = pa.field(weight_column, pa.float64(), nullable=False)
     schema = schema.append(weight).with_metadata(_with_feature(schema.metadata, weight_column))
-    start = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in tables:
-            column = pa.array(weights[start : start + table.num_rows])
-            writer.write_batch(pa.RecordBatch.from_arrays([*table.columns, column], schema=schema))
-            start += table.num_rows
+    try:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            start = 0
+            held: list[pa.RecordBatch] = []
+            for table in tables:
+                column = pa.array(weights[start : start + table.num_rows])
+                held.append(pa.RecordBatch.from_arrays([*table.columns, column], schema=schema))
+                start += table.num_rows
+                held = _write_row_groups(writer, held)
+            if held:
+                writer.write_table(pa.Table.from_batches(held))
+    except pa.ArrowNotImplementedError as error:
+        raise TitheError(f"the selected records cannot become Parquet ({error}); write .jsonl") from error
+
+
+def _write_row_groups(writer: pq.ParquetWriter, held: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Write what fills row groups of ROW_GROUP rows, however the input was cut; return the rest."""
+    table = pa.Table.from_batches(held)
+    full = len(table) - len(table) % ROW_GROUP
+    if not full:
+        return held
+    writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
+    return table.slice(full).to_batches()
 
 
 def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> dict[bytes, bytes] | None:
@@ -167,7 +185,7 @@ def _inferred(corpus: Corpus, rows: Rows, weight_column: str) -> pa.Schema:
                 raise TitheError(f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column")
         found = _inferred_batch(batch)
         try:
-            schema = found if schema is None else pa.unify_schemas([schema, found])
+            schema = found if schema is None else pa.unify_schemas([schema, found], promote_options="permissive")
         except pa.ArrowException as error:
             raise _unconvertible(batch.place(0), str(error)) from error
     assert schema is not None
@@ -209,6 +227,10 @@ def _same(before: Any, after: Any) -> bool:
         return isinstance(after, dict) and all(_same(before.get(key), value) for key, value in after.items())
     if isinstance(before, list):
         return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
+    if isinstance(before, bool) or isinstance(after, bool):
+        return before is after
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        return before == after  # JSON knows one kind of number: 1 may become 1.0 beside 2.5
     return type(before) is type(after) and before == after
 
 

@@ -86,10 +86,9 @@ def test_ordered_map_passes_errors_on_and_leaves_no_thread() -> None:
 
 def test_the_store_gives_back_what_it_got_in_blocks_of_fixed_size(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).standard_normal((BLOCK + 100, 3)).astype(np.float32)
-    store = EmbeddingStore(tmp_path / "embeddings")
-    for start in range(0, len(vectors), 777):
-        store.append(vectors[start : start + 777])
-    store.close()
+    with EmbeddingStore(tmp_path / "embeddings") as store:
+        for start in range(0, len(vectors), 777):
+            store.append(vectors[start : start + 777])
     blocks = list(store.blocks())
     assert [len(block) for block in blocks] == [BLOCK, 100]
     np.testing.assert_array_equal(np.concatenate(blocks), vectors)

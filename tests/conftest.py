@@ -1,0 +1,78 @@
+"""What several tests need: corpora made by code, and the command line in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tithe.cli.main import main
+
+WORDS = (
+    "orbit galaxy comet butter garlic oven tenant lease court violin chord fugue rudder anchor tide "
+    "tuple lambda module squat plank cardio hive queen nectar gambit rook endgame"
+).split()
+
+
+def make_records(count: int, seed: int = 0) -> list[dict]:
+    """Records of ten topics of three words each, of different length."""
+    rng = random.Random(seed)
+    records = []
+    for i in range(count):
+        topic = min(int(rng.expovariate(0.4)), 8)
+        words = WORDS[3 * topic : 3 * topic + 3]
+        text = " ".join(rng.choices([*words, "the", "and", "of"], k=rng.randint(4, 40)))
+        records.append({"id": i, "text": text, "loss": round(0.5 + topic + rng.random(), 3), "topic": topic})
+    return records
+
+
+def write_jsonl(path: Path, records: list[dict]) -> Path:
+    """Write records as JSON Lines."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """Read JSON Lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A corpus of 600 records, `corpus.jsonl` in the test's folder."""
+    return write_jsonl(tmp_path / "corpus.jsonl", make_records(600))
+
+
+@dataclass
+class Ran:
+    """How a run of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Tithe = Callable[..., Ran]
+
+
+@pytest.fixture
+def tithe(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tithe:
+    """Runs `tithe ARGUMENTS` in this process, in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        out, err = capfdbinary.readouterr()
+        assert isinstance(exit_.value.code, int)
+        return Ran(exit_.value.code, out.decode(), err.decode())
+
+    return run

@@ -1,0 +1,135 @@
+"""From records to texts: the layouts people have, fields, templates, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tithe.selection.corpus import BadText, choose_rule, open_corpus
+from tithe.selection.corpus.text import detect, rule_from_fields, rule_from_template
+from tithe.selection.errors import UsageError
+
+CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "Look"}, {"type": "image", "url": "x"}, "here"]}]
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "text"),
+    [
+        ({"messages": CHAT, "text": "other"}, "messages", "Hi\nHello"),
+        ({"messages": PARTS}, "messages", "Look\nhere"),
+        ({"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}, "messages", ""),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "conversations", "a\nb"),
+        ({"prompt": "p", "completion": "c"}, "prompt + completion", "p\nc"),
+        ({"prompt": CHAT[:1], "completion": CHAT[1:]}, "prompt + completion", "Hi\nHello"),
+        ({"instruction": "i", "input": "", "output": "o"}, "instruction + input + output", "i\no"),
+        ({"instruction": "i", "input": "n", "output": "o"}, "instruction + input + output", "i\nn\no"),
+        ({"instruction": "i", "output": "o"}, "instruction + input + output", "i\no"),
+        ({"question": "q", "answer": "a"}, "question + answer", "q\na"),
+        ({"text": "t", "id": 3}, "text", "t"),
+        ({"text": ""}, "text", ""),
+    ],
+)
+def test_the_common_layouts_are_found(record: dict, name: str, text: str) -> None:
+    rule = detect([{"id": 1}, record])
+    assert rule is not None
+    assert rule.name == name
+    assert rule.text(record) == text
+
+
+def test_where_no_layout_fits_none_is_found() -> None:
+    assert detect([{"content": "x"}, {"messages": "no list"}, {"prompt": "p"}]) is None
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"prompt": "p"}, "'completion' is missing"),
+        ({"prompt": "p", "completion": None}, "'completion' is null"),
+        ({"prompt": 3, "completion": "c"}, "'prompt' is no string but a int"),
+    ],
+)
+def test_a_missing_or_null_text_is_a_bad_record_with_a_reason(record: dict, reason: str) -> None:
+    rule = detect([{"prompt": "p", "completion": "c"}])
+    assert rule is not None
+    with pytest.raises(BadText, match=reason):
+        rule.text(record)
+
+
+RECORD = {
+    "a": {"b": "deep", "list": [{"x": 1.5}, "two"]},
+    "a.b": "flat",
+    "n": 7,
+    "yes": True,
+    "chat": CHAT,
+    "object": {"ü": [1, None]},
+    "null": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("paths", "text"),
+    [
+        (["n"], "7"),
+        (["yes", "n"], "true\n7"),
+        (["a.list.0.x"], "1.5"),
+        (["a.list.1"], "two"),
+        (["a.b"], "flat"),
+        (["chat"], "Hi\nHello"),
+        (["object"], '{"ü":[1,null]}'),
+        (["chat.1.content"], "Hello"),
+    ],
+)
+def test_fields_by_dotted_paths(paths: list[str], text: str) -> None:
+    assert rule_from_fields(paths).text(RECORD) == text
+
+
+@pytest.mark.parametrize("path", ["missing", "null", "a.c", "a.list.9", "a.list.x", "n.m", "a.list.-1"])
+def test_paths_that_lead_nowhere_make_a_bad_record(path: str) -> None:
+    with pytest.raises(BadText, match="missing or null"):
+        rule_from_fields([path]).text(RECORD)
+
+
+def test_a_field_with_dots_in_its_name_is_read_as_such() -> None:
+    assert rule_from_fields(["a.b", "n"], names=["a.b", "n"]).fields == ("a.b", "n")
+    assert rule_from_fields(["a.b"], names=["a"]).fields == ("a",)
+
+
+def test_a_template_fills_in_fields_and_keeps_doubled_braces() -> None:
+    rule = rule_from_template("Q: {a.list.1} {{json}}\n{n}!")
+    assert rule.text(RECORD) == "Q: two {json}\n7!"
+    assert rule.fields == ("a", "n")
+
+
+@pytest.mark.parametrize(
+    "template", ["{n!r}", "{n:>10}", "{a[list]}", "{}", "no field", "{n", "n}", "{{n}}", "{n.__class__:x}"]
+)
+def test_templates_that_reach_for_more_than_fields_are_refused(template: str) -> None:
+    with pytest.raises(UsageError, match="--template"):
+        rule_from_template(template)
+
+
+def test_templates_cannot_reach_into_python_objects() -> None:
+    with pytest.raises(BadText):
+        rule_from_template("{n.__class__.__mro__}").text(RECORD)
+
+
+def test_lone_surrogates_become_replacement_characters() -> None:
+    assert rule_from_fields(["t"]).text({"t": "a\ud800b"}) == "a\ufffdb"
+
+
+def chosen(tmp_path: Path, content: str, **options: Any) -> Any:
+    (tmp_path / "a.jsonl").write_text(content)
+    return choose_rule(open_corpus([str(tmp_path / "a.jsonl")], spool=tmp_path), **options)
+
+
+def test_a_corpus_without_a_known_layout_gets_its_fields_listed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a\.jsonl: which field is the text\? .*--text.*body, title"):
+        chosen(tmp_path, '{"body": "b", "title": "t"}\n')
+
+
+def test_a_field_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'boddy' is not in .*body, title"):
+        chosen(tmp_path, '{"body": "b", "title": "t"}\n', fields=["boddy"])
