@@ -89,6 +89,7 @@ def describe(
         "epsilon": outcome.plan.epsilon,
         "z": options.z,
         "lambda": outcome.scores.smoothness,
+        "uniform_share": outcome.scores.uniform_share,
         "loss_queries": outcome.loss_queries,
         "weights": asdict(summarize(outcome.sample.weights)),
     }

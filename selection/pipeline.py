@@ -31,7 +31,7 @@ from tithe.selection.outputs import Outputs, staged_rows, staged_subset
 from tithe.selection.plan import Plan, make_plan
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
-from tithe.selection.sensitivity import Scores, score
+from tithe.selection.sensitivity import UNIFORM_SHARE, Scores, score
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.store import EmbeddingStore
 from tithe.selection.subset import check_writable, write_subset
@@ -135,6 +135,7 @@ def choose(
             centre_losses,
             z=options.z,
             smoothness=options.smoothness,
+            uniform_share=UNIFORM_SHARE if options.sampler == "pivotal" else 0.0,
         )
         sample = _draw(options, plan, clusters, scores)
         advance(len(clusters.labels))

@@ -11,9 +11,11 @@ from tithe.selection.blas import load_faiss
 
 Floats = npt.NDArray[np.float64]
 
-# No record scores less than this share of the mean. Without a floor, a record beside a centre of loss 0 could
-# never be drawn, and the estimate would be blind to it; with it, no weight passes 100 times the mean weight.
-FLOOR = 0.01
+# Share of the score that all records have in common under pivotal sampling. Drawn in cluster order, a sample gets the
+# level of the loss right in any case; what is left is how losses differ within a cluster, of which the scores of
+# Algorithm 1 know little. Measured on T0 (tests/benchmarks/sampling.py): half and half errs less than either alone.
+# Besides, it bounds every weight by twice the mean weight.
+UNIFORM_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,11 @@ class Scores:
     """What the sample is drawn in proportion to."""
 
     values: Floats
-    """Shape (n,), positive; the unit is that of the loss."""
+    """Shape (n,), not negative; the unit is that of the loss."""
     smoothness: float
     """λ: how much loss may change over a unit of distance^z."""
+    uniform_share: float
+    """The part of the score that all records have in common."""
 
 
 def auto_lambda(
@@ -66,8 +70,11 @@ def score(
     *,
     z: int,
     smoothness: float | None,
+    uniform_share: float,
 ) -> Scores:
-    """Score every record: ℓ̂(e) + λ v(e), with ℓ̂(e) = ℓ(c) and v(e) = ‖E(e) - E(c)‖^z for its centre c.
+    """Score every record: (1 - u) (ℓ̂(e) + λ v(e)) + u m, with ℓ̂(e) = ℓ(c), v(e) = ‖E(e) - E(c)‖^z for its centre c.
+
+    m is the mean of ℓ̂ + λ v over all records. u = 0 gives the scores of Algorithm 1 (Axiotis et al. 2024).
 
     Args:
         clusters: cluster of each record, shape (n,).
@@ -76,6 +83,7 @@ def score(
         losses: losses of the centre records, shape (k,).
         z: the power of the distance, 1 or 2.
         smoothness: λ, or None to take `auto_lambda`.
+        uniform_share: u, from 0 to 1.
     """
     proxy = losses[clusters]
     distances = squared_distances.astype(np.float64)
@@ -87,9 +95,9 @@ def score(
         )
     distances *= smoothness
     distances += proxy
-    mean = distances.mean()
-    if mean > 0:
-        np.maximum(distances, FLOOR * mean, out=distances)
-    else:
-        distances.fill(1.0)
-    return Scores(distances, smoothness)
+    mean = float(distances.mean())
+    if mean == 0:  # no loss and no distance anywhere: all records are alike
+        return Scores(np.ones(len(distances)), smoothness, uniform_share)
+    distances *= 1 - uniform_share
+    distances += uniform_share * mean
+    return Scores(distances, smoothness, uniform_share)

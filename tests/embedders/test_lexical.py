@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tithe.embedders
-from tithe.embedders import ngrams
+from tithe.embedders import lexical, ngrams
 from tithe.embedders.base import FittedEncoder, Vectors
 from tithe.embedders.lexical import LexicalEncoder
 
@@ -61,7 +61,7 @@ CODE = (
     ],
     [
         "int add(int a, int b) {\n  return a + b;\n}",
-        "#include <stdio.h>\nint main(void) {\n  printf(\"hi\\n\");\n  return 0;\n}",
+        '#include <stdio.h>\nint main(void) {\n  printf("hi\\n");\n  return 0;\n}',
         "void swap(int *a, int *b) {\n  int t = *a; *a = *b; *b = t;\n}",
     ],
 )
@@ -250,8 +250,17 @@ def test_before_the_fit_there_is_nothing_to_encode_with() -> None:
         LexicalEncoder().identity()
 
 
-def test_long_texts_are_cut_and_a_sample_of_them_too() -> None:
+def test_of_long_texts_the_beginning_is_read() -> None:
     novel = "it was the best of times it was the worst of times " * 20_000
     encoder = fitted([novel, *english(100)[0]])
     beginning, whole = encoder.encode([novel[: ngrams.MAX_CHARACTERS], novel])
     assert np.array_equal(beginning, whole)
+
+
+def test_of_a_sample_that_is_too_large_the_longest_texts_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = english(50)[0]
+    long = [" ".join(english(40, seed=i)[0]) for i in range(1, 4)]
+    monkeypatch.setattr(lexical, "_FIT_CHARACTERS_IN_ALL", sum(map(len, short)) + 3 * 500 + 2)
+    cut = fitted(short + [text[:500] for text in long]).identity()
+    assert fitted(short + long).identity() == cut
+    assert fitted(short + [text[:450] for text in long]).identity() != cut

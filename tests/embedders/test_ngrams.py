@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ TOKEN = re.compile(r"[漢字かなカナไทย🙂𠀀.,!?()'«»—“”€
 def by_hand(text: str) -> list[tuple[str, ...]]:
     tokens = TOKEN.findall(text.lower())
     prefixes = [("prefix", token[: ngrams.PREFIX]) for token in tokens if reaches(token)]
-    return [*((token,) for token in tokens), *zip(tokens, tokens[1:], strict=False), *prefixes]
+    return [*((token,) for token in tokens), *pairwise(tokens), *prefixes]
 
 
 def reaches(token: str) -> bool:
@@ -33,7 +34,7 @@ def reaches(token: str) -> bool:
 def counts_of(texts: list[str]) -> list[list[float]]:
     x = ngrams.count(texts, EVERY, ngrams.BUCKETS)
     assert x.shape == (len(texts), ngrams.BUCKETS)
-    return [sorted(x.data[first:last].tolist()) for first, last in zip(x.indptr, x.indptr[1:], strict=False)]
+    return [sorted(x.data[first:last].tolist()) for first, last in pairwise(x.indptr)]
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,194 @@
+"""Outputs appear whole or not at all: killed runs, full disks, runs that meet, readers that leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import make_records, write_jsonl
+from tithe.selection.errors import TitheError
+from tithe.selection.manifest import sha256
+from tithe.selection.outputs import Outputs
+
+TITHE = (sys.executable, "-c", "from tithe.cli.main import main; main()")
+SLOW_ENCODER = """
+import time
+import numpy as np
+
+class Slow:
+    def identity(self):
+        return {"name": "slow"}
+    def encode(self, texts):
+        time.sleep(0.1)
+        return np.array([[len(t), t.count("e"), t.count("o"), 1] for t in texts], np.float32)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_jsonl(tmp_path / "c.jsonl", make_records(9000))
+    (tmp_path / "slow.py").write_text(SLOW_ENCODER)
+    return tmp_path
+
+
+def started(folder: Path, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    command = [*TITHE, "select", "c.jsonl", *arguments]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload]
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err.decode()
+
+
+SELECT = ("-o", "s.parquet", "--encoder", "slow:Slow", "--size", "300", "--force")
+
+
+def whole(folder: Path) -> bool:
+    """Whether the outputs are there and vouch for one another."""
+    manifest = json.loads((folder / "s.parquet.manifest.json").read_text())
+    return all(sha256(folder / entry["path"]) == entry["sha256"] for entry in manifest["outputs"])
+
+
+def test_a_killed_run_leaves_the_old_outputs_or_new_ones_and_the_next_run_sweeps_up(folder: Path) -> None:
+    assert ended(started(folder, *SELECT, "--seed", "1"))[0] == 0
+    old = (folder / "s.parquet").read_bytes()
+    start = time.perf_counter()
+    assert ended(started(folder, *SELECT, "--seed", "2"))[0] == 0
+    takes = time.perf_counter() - start
+    new = (folder / "s.parquet").read_bytes()
+    assert new != old
+    rng = random.Random(0)
+    seen = set()
+    for _ in range(6):
+        assert ended(started(folder, *SELECT, "--seed", "1"))[0] == 0
+        process = started(folder, *SELECT, "--seed", "2")
+        time.sleep(rng.uniform(0.4, 1.0) * takes)
+        process.kill()
+        process.communicate()
+        content = (folder / "s.parquet").read_bytes()
+        assert content in (old, new)
+        seen.add(content == new)
+        if (folder / "s.parquet.manifest.json").exists():
+            assert whole(folder)
+    assert False in seen  # at least one was killed before it had finished
+    assert ended(started(folder, *SELECT, "--seed", "2"))[0] == 0
+    assert (folder / "s.parquet").read_bytes() == new
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_told_to_stop_cleans_up(folder: Path, number: int, code: int) -> None:
+    process = started(folder, *SELECT)
+    for _ in range(200):
+        if (folder / ".s.parquet.tithe" / "embeddings").exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert ended(process)[0] == code
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["c.jsonl", "slow.py"]
+
+
+def test_two_runs_cannot_write_one_output(folder: Path) -> None:
+    with Outputs.of(folder / "s.parquet", overwrite=False).work_folder() as work:
+        code, err = ended(started(folder, *SELECT))
+        assert (code, "another run of tithe is writing it" in err) == (1, True)
+        assert work.exists()
+    assert ended(started(folder, *SELECT))[0] == 0
+
+
+@pytest.mark.parametrize("limit", [20_000, 100_000, 150_000, 125_000])
+def test_a_write_that_fails_ends_in_one_line_and_leaves_nothing(folder: Path, limit: int) -> None:
+    # Python ignores SIGXFSZ, so writing past the limit fails as on a full disk. The embeddings take 144,000 bytes.
+    def small_files() -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    code, err = ended(started(folder, "-o", "s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", preexec_fn=small_files))
+    assert code == 1
+    assert err.rstrip().splitlines()[-1].startswith("tithe: ")
+    assert "File too large" in err
+    assert "Traceback" not in err
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["c.jsonl", "slow.py"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs to mount a small file system")
+@pytest.mark.parametrize("kib", [64, 200, 700])
+def test_a_full_disk_ends_in_one_line_and_leaves_the_old_outputs(folder: Path, kib: int) -> None:
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (disk / "s.jsonl").write_text("precious")
+        arguments = ("-o", "disk/s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", "--force")
+        code, err = ended(started(folder, *arguments))
+        assert code == 1
+        assert "No space left on device" in err
+        assert "Traceback" not in err
+        assert [path.name for path in disk.iterdir()] == ["s.jsonl"]
+        assert (disk / "s.jsonl").read_text() == "precious"
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert ended(started(folder, *arguments))[0] == 0
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_reader_that_leaves_is_no_traceback(folder: Path) -> None:
+    process = started(folder, "-o", "-", "--encoder", "slow:Slow", "--fraction", "0.9")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    code, err = ended(process)
+    assert code == 1
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+def test_the_installed_program_runs(folder: Path) -> None:
+    program = Path(sys.executable).with_name("tithe")
+    run = subprocess.run([program, "select", "c.jsonl", "-o", "s.parquet"], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert pq.read_metadata(folder / "s.parquet").num_rows == 95 + 400
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    assert version.startswith("tithe ")
+
+
+def test_an_old_manifest_never_vouches_for_files_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = Outputs.of(tmp_path / "s.jsonl", overwrite=True)
+    (tmp_path / "s.jsonl.manifest.json").write_text("old")
+    moved: list[str] = []
+
+    def stop_at_the_second(self: Path, target: Path) -> Path:
+        if moved:
+            raise OSError(5, "Input/output error")
+        moved.append(str(target))
+        os.replace(self, target)
+        return target
+
+    with pytest.raises(OSError, match="Input/output"), outputs.work_folder() as work:
+        for name in ("subset", "rows.parquet"):
+            (work / name).write_text("new")
+        monkeypatch.setattr(Path, "replace", stop_at_the_second)
+        outputs.publish(work, {}, None)
+    assert moved
+    assert not (tmp_path / "s.jsonl.manifest.json").exists()
+
+
+def test_a_work_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "precious").write_text("x")
+    (tmp_path / ".s.jsonl.tithe").symlink_to("elsewhere")
+    with pytest.raises(TitheError, match="cannot write"), Outputs.of(tmp_path / "s.jsonl", overwrite=False).work_folder():
+        pass
+    assert (tmp_path / "elsewhere" / "precious").exists()
