@@ -12,7 +12,7 @@ import click
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 # What makes no sense in a file, or would have no end.
 _ONLY_FLAGS = frozenset({"config", "help", "debug"})

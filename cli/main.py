@@ -17,7 +17,7 @@ import click  # noqa: E402
 
 from tithe.cli.encoders import encoders  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
-from tithe.embedders.base import EncoderError  # noqa: E402
+from tithe.embedders.errors import EncoderError  # noqa: E402
 from tithe.selection.errors import TitheError, UsageError  # noqa: E402
 
 

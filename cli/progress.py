@@ -19,6 +19,12 @@ def _bar(name: str, total: int | None, unit: str) -> Iterator[Advance]:
     from tqdm import tqdm
 
     with tqdm(
-        desc=f"{name:>20}", total=total, unit=f" {unit}", unit_scale=True, leave=False, dynamic_ncols=True, file=sys.stderr
+        desc=f"{name:>20}",
+        total=total,
+        unit=f" {unit}",
+        unit_scale=True,
+        leave=False,
+        dynamic_ncols=True,
+        file=sys.stderr,
     ) as bar:
         yield bar.update

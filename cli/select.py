@@ -25,7 +25,9 @@ class _Lambda(click.ParamType):
 
 @click.command(context_settings={"max_content_width": 80})
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
-@click.option("-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL).")
+@click.option(
+    "-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL)."
+)
 @click.option("--format", type=click.Choice(["parquet", "jsonl"]), help="Format of the inputs.  [default: by suffix]")
 @click.option("--text", multiple=True, metavar="FIELD", help="Field of the text; repeatable, dotted paths.")
 @click.option("--template", metavar="TEXT", help="The text by a template: '{instruction}\\n{output}'.")
@@ -48,7 +50,11 @@ class _Lambda(click.ParamType):
     help="Change of loss per unit of distance^z.",
 )  # fmt: skip
 @click.option(
-    "--loss", default="none", show_default=True, metavar="SPEC", help="none, or column:NAME (read for the K centres only)."
+    "--loss",
+    default="none",
+    show_default=True,
+    metavar="SPEC",
+    help="none, or column:NAME (read for the K centres only).",
 )
 @click.option(
     "--sampler", type=click.Choice(["pivotal", "iid"]), default="pivotal", show_default=True,

@@ -10,11 +10,11 @@ def summary_lines(selection: Selection) -> list[str]:
     manifest, weights = selection.manifest, selection.weights
     options = manifest["options"]
     share = weights.count / manifest["n"]
-    left_out = manifest["bad_records"]["count"]
+    bad = manifest["bad_records"]
+    left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""
     queries = manifest["loss_queries"]
     return [
-        f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s)"
-        + (f"; left out {left_out:,} bad ones, the first at {manifest['bad_records']['first_places'][0]}" if left_out else ""),
+        f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s){left_out}",
         f"clusters  {manifest['k']:,} of {manifest['d']}-dimensional embeddings ({options['encoder']}); "
         + (f"losses asked for: {queries:,}" if queries else "no losses asked for"),
         f"selected  {weights.count:,} records ({share:.2%}), as good as {weights.effective_sample_size:,.0f} "

@@ -11,22 +11,6 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 
-class EncoderError(Exception):
-    """The encoder cannot be had or cannot do its work; the message says why and what to do."""
-
-
-class UnusableRecords(Exception):
-    """Some records of a batch have no usable vector.
-
-    `reasons` maps positions in the batch to a reason each; the caller decides whether to stop or to go on
-    without them.
-    """
-
-    def __init__(self, reasons: Mapping[int, str]) -> None:
-        super().__init__(f"{len(reasons)} records have no usable embedding")
-        self.reasons = dict(reasons)
-
-
 @runtime_checkable
 class TextEncoder(Protocol):
     """Turns texts into vectors.
@@ -46,11 +30,14 @@ class TextEncoder(Protocol):
 class FittedEncoder(TextEncoder, Protocol):
     """A text encoder that first learns from a sample of the corpus.
 
-    `fit_records` says how many texts it wants to learn from, at most.
+    `fit_records` says how many texts it wants to learn from at most, `fit_characters` how much it reads of each.
     """
 
     @property
     def fit_records(self) -> int: ...
+
+    @property
+    def fit_characters(self) -> int: ...
 
     def fit(self, texts: Sequence[str], *, seed: int) -> None:
         """Learn from a seeded sample of the corpus's texts."""

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tithe.embedders.base import UnusableRecords, Vectors
+from tithe.embedders.base import Vectors
+from tithe.embedders.errors import UnusableRecords
 
 
 class ColumnEncoder:
@@ -38,10 +39,10 @@ class ColumnEncoder:
                 {i: f"{self.field!r} is of type {values.type}, not a list of numbers" for i in range(len(values))}
             )
         flat = values.flatten()
-        lengths = pc.fill_null(pc.list_value_length(values), -1).to_numpy(zero_copy_only=False)
+        lengths = pc.fill_null(pc.call_function("list_value_length", [values]), -1).to_numpy(zero_copy_only=False)
         self._check_lengths(lengths)
         if flat.null_count:
-            owners = pc.list_parent_indices(values).to_numpy()
+            owners = pc.call_function("list_parent_indices", [values]).to_numpy()
             nulls = np.unique(owners[flat.is_null().to_numpy(zero_copy_only=False)])
             raise UnusableRecords({int(i): f"{self.field!r} holds a null" for i in nulls})
         numbers = flat.to_numpy(zero_copy_only=False)

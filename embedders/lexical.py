@@ -25,7 +25,7 @@ FIT_RECORDS = 1 << 14
 """How many records of the corpus `fit` is best shown; more do not make better vectors."""
 
 FIT_CHARACTERS = 1 << 13
-"""What `fit` reads of a text: a sampler need not keep more."""
+"""What `fit` reads of a text."""
 
 VERSION = 1
 """Part of the identity: goes up when the same fit would give other vectors."""
@@ -75,6 +75,11 @@ class LexicalEncoder:
     def fit_records(self) -> int:
         """See FittedEncoder."""
         return FIT_RECORDS
+
+    @property
+    def fit_characters(self) -> int:
+        """See FittedEncoder."""
+        return FIT_CHARACTERS
 
     def identity(self) -> Mapping[str, Any]:
         """Name, options and a SHA-256 of what was fitted. Raises RuntimeError before `fit`."""
@@ -136,9 +141,7 @@ class LexicalEncoder:
             return list(pool.map(function, items))
 
 
-def _vocabulary(
-    records: npt.NDArray[np.int64], n_texts: int
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+def _vocabulary(records: npt.NDArray[np.int64], n_texts: int) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
     """The column of each bucket and the weight of each column, from how many texts hold each bucket.
 
     The commonest buckets have a column of their own, in the order of the buckets; the shared columns follow.
@@ -159,9 +162,7 @@ def _buckets_present(texts: Sequence[str]) -> npt.NDArray[np.int32]:
     return ngrams.count(texts, every, ngrams.BUCKETS).indices
 
 
-def _weighted(
-    texts: Sequence[str], columns: npt.NDArray[np.uint16], weights: npt.NDArray[np.float32]
-) -> SparseRows:
+def _weighted(texts: Sequence[str], columns: npt.NDArray[np.uint16], weights: npt.NDArray[np.float32]) -> SparseRows:
     """The unit-length TF-IDF vectors of the texts: shape (len(texts), weights.size)."""
     x = ngrams.count(texts, columns, weights.size)
     x.data *= weights[x.indices] / (x.data + np.float32(_SATURATION))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import EncoderError, Vectors
+from tithe.embedders.base import Vectors
+from tithe.embedders.errors import EncoderError
 
 
 class NpyEncoder:

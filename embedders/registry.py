@@ -11,7 +11,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from tithe.embedders.base import EncoderError, RecordEncoder, TextEncoder
+from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.embedders.errors import EncoderError
 
 Encoder = TextEncoder | RecordEncoder
 
@@ -55,9 +56,7 @@ def _sentence_transformers(request: Request) -> Encoder:
 
     if not request.argument:
         raise EncoderError("--encoder sentence-transformers: needs a model, as in sentence-transformers:FOLDER")
-    return SentenceTransformersEncoder(
-        request.argument, device=request.device, batch_size=request.batch_size or 32
-    )
+    return SentenceTransformersEncoder(request.argument, device=request.device, batch_size=request.batch_size or 32)
 
 
 def _column(request: Request) -> Encoder:
@@ -81,7 +80,9 @@ def _npy(request: Request) -> Encoder:
 BUILT_IN = {
     "lexical": Entry("lexical", "n-gram TF-IDF and truncated SVD, fitted on the corpus; no download", _lexical),
     "sentence-transformers": Entry(
-        "sentence-transformers:NAME_OR_FOLDER", "a neural encoder (extra: sentence-transformers)", _sentence_transformers
+        "sentence-transformers:NAME_OR_FOLDER",
+        "a neural encoder (extra: sentence-transformers)",
+        _sentence_transformers,
     ),
     "column": Entry("column:FIELD", "vectors that lie in the corpus: lists of numbers", _column),
     "npy": Entry("npy:FILE", "vectors in a NumPy file, a row for each record in input order", _npy),
@@ -134,7 +135,7 @@ def _imported(spec: str, module: str, attribute: str) -> Any:
 def _fitting(spec: str, encoder: Any) -> Encoder:
     if not _fits(encoder):
         raise EncoderError(
-            f"--encoder {spec}: {type(encoder).__name__} is no encoder: it needs the methods identity() and encode(texts)"
+            f"--encoder {spec}: {type(encoder).__name__} is no encoder, which has identity() and encode(texts)"
         )
     return encoder
 

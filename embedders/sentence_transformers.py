@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tithe.embedders.base import EncoderError, Vectors
+from tithe.embedders.base import Vectors
+from tithe.embedders.errors import EncoderError
 
 
 class SentenceTransformersEncoder:
@@ -54,12 +55,22 @@ class SentenceTransformersEncoder:
                 raise EncoderError(
                     "--encoder sentence-transformers needs an extra: pip install 'tithe[sentence-transformers]'"
                 ) from error
+            _silence()
             try:
                 self._loaded = SentenceTransformer(self._name, device=self._device, trust_remote_code=False)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise EncoderError(f"--encoder sentence-transformers:{self._name}: cannot be loaded ({reason})") from error
+                raise EncoderError(
+                    f"--encoder sentence-transformers:{self._name}: cannot be loaded ({reason})"
+                ) from error
         return self._loaded
+
+
+def _silence() -> None:
+    """No progress bars of the libraries' own: they appear in log files, too."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _bytes_type() -> Any:

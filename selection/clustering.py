@@ -200,9 +200,7 @@ def _search(
     faiss = load_faiss()
     index = faiss.IndexFlatL2(centroids.shape[1])
     index.add(centroids)
-    for found in ordered_map(
-        partial(_search_block, index), blocks, initializer=partial(faiss.omp_set_num_threads, 1)
-    ):
+    for found in ordered_map(partial(_search_block, index), blocks, initializer=partial(faiss.omp_set_num_threads, 1)):
         advance(len(found[0]))
         yield found
 

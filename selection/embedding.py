@@ -6,13 +6,14 @@ where they lie: decoding them again costs less than a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, RecordEncoder, TextEncoder, UnusableRecords
+from tithe.embedders.base import FittedEncoder, RecordEncoder, TextEncoder
+from tithe.embedders.errors import UnusableRecords
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
 from tithe.selection.errors import TitheError
@@ -56,9 +57,7 @@ class StoredEmbeddings:
         return self._store.blocks()
 
 
-def _draw(
-    blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator
-) -> Vectors:
+def _draw(blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator) -> Vectors:
     """Vectors of rows drawn from range(count), in random order; rows that the stream lacks fall out."""
     chosen = rng.choice(count, min(size, count), replace=False)
     order = np.argsort(chosen)
@@ -122,7 +121,7 @@ class LookedUpEmbeddings:
         return batch.rows, np.empty((0, 0), np.float32)
 
 
-def _without(batch: Batch, reasons: dict[int, str], bad: BadRecords) -> Batch:
+def _without(batch: Batch, reasons: Mapping[int, str], bad: BadRecords) -> Batch:
     if not reasons:
         return batch
     for i, reason in reasons.items():
@@ -163,9 +162,7 @@ class VectorCheck:
         return rows, vectors
 
 
-def usable_texts(
-    corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance
-) -> Iterator[tuple[Rows, list[str]]]:
+def usable_texts(corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance) -> Iterator[tuple[Rows, list[str]]]:
     """The rows and texts of the usable records, batch by batch."""
     for batch in corpus.batches(rule.fields):
         rows: list[int] = []
@@ -188,7 +185,7 @@ def fit_encoder(
     """Let the encoder learn from a uniform sample of the corpus's texts."""
     sample: Reservoir[str] = Reservoir(encoder.fit_records, np.random.default_rng(seed))
     for _, texts in usable_texts(corpus, rule, bad, advance):
-        sample.extend(texts)
+        sample.extend([text[: encoder.fit_characters] for text in texts])
     encoder.fit(sample.items, seed=seed)
 
 

@@ -41,9 +41,7 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
-        check_size_options(
-            clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction
-        )
+        check_size_options(clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction)
         if self.text and self.template is not None:
             raise UsageError("--text and --template both say what the text is: give one of them")
         if self.z not in (1, 2):

@@ -75,7 +75,9 @@ class Outputs:
             if name != "-" and (folder := Path(name)).is_dir():
                 for target in targets:
                     if target.is_relative_to(folder.resolve()):
-                        raise UsageError(f"{self.path}: lies in the input folder {name}, which would include it next time")
+                        raise UsageError(
+                            f"{self.path}: lies in the input folder {name}, which would include it next time"
+                        )
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

@@ -18,7 +18,6 @@ from tithe.selection.corpus import Corpus, TextRule, choose_rule, open_corpus
 from tithe.selection.embedding import (
     Embeddings,
     LookedUpEmbeddings,
-    StoredEmbeddings,
     embed_texts,
     fit_encoder,
     store_looked_up,
@@ -189,9 +188,7 @@ def _embed(
         return embed_texts(encoder, corpus, rule, bad, store, normalize=options.normalize, advance=advance)
 
 
-def _cluster(
-    options: Options, records: int, embeddings: Embeddings, stages: Stages
-) -> tuple[Plan, Clustering]:
+def _cluster(options: Options, records: int, embeddings: Embeddings, stages: Stages) -> tuple[Plan, Clustering]:
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
     plan = make_plan(

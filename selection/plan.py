@@ -58,11 +58,8 @@ def make_plan(
     epsilon = DEFAULT_EPSILON if epsilon is None else epsilon
     sample = math.ceil(round(epsilon**-2, 6))
     k = clusters or min(root, sample)
-    if sampler == "iid":
-        budget = math.ceil(round(epsilon**-2 * (2 + 2 * epsilon / 3), 6))
-    else:
-        budget = k + sample
-    return Plan(records, k, budget, epsilon).limited_to(records)
+    draws = math.ceil(round(epsilon**-2 * (2 + 2 * epsilon / 3), 6))
+    return Plan(records, k, draws if sampler == "iid" else k + sample, epsilon).limited_to(records)
 
 
 def check_size_options(
@@ -70,7 +67,9 @@ def check_size_options(
 ) -> None:
     """Raise UsageError where the options that set the sizes contradict each other or are out of range."""
     given = [
-        name for name, value in (("--epsilon", epsilon), ("--size", size), ("--fraction", fraction)) if value is not None
+        name
+        for name, value in (("--epsilon", epsilon), ("--size", size), ("--fraction", fraction))
+        if value is not None
     ]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} each set the budget: give one of them")

@@ -124,9 +124,7 @@ def ordered_pivotal(probabilities: Floats, rng: np.random.Generator) -> Position
     return np.concatenate([np.where(winner_drawn, winner[:-1], straddler), winner[-1:]])
 
 
-def draw_independent(
-    scores: Floats, draws: int, rng: np.random.Generator, certain: Positions | None = None
-) -> Sample:
+def draw_independent(scores: Floats, draws: int, rng: np.random.Generator, certain: Positions | None = None) -> Sample:
     """Draw records independently in proportion to `scores`, merging repeats into the weight.
 
     Axiotis et al. (2024), Algorithm 1: a record drawn c times out of s with probability p weighs c / (s p).

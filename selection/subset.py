@@ -30,7 +30,9 @@ _HUGGING_FACE = b"huggingface"
 def check_writable(corpus: Corpus, format: Format, weight_column: str) -> None:
     """Raise UsageError for what the chosen output cannot hold, as far as it can be told before the long work."""
     if weight_column in corpus.field_names():
-        raise UsageError(f"{corpus.files[0].path}: has a field {weight_column!r} already; choose another --weight-column")
+        raise UsageError(
+            f"{corpus.files[0].path}: has a field {weight_column!r} already; choose another --weight-column"
+        )
     kinds = {file.format for file in corpus.files}
     if format == "parquet" and len(kinds) > 1:
         raise UsageError("the inputs are Parquet and JSONL; write .jsonl, or bring the inputs to one format")
@@ -182,7 +184,9 @@ def _inferred(corpus: Corpus, rows: Rows, weight_column: str) -> pa.Schema:
             if not isinstance(record, dict):
                 raise TitheError(f"{batch.place(i)}: {record.reason}")
             if weight_column in record:
-                raise TitheError(f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column")
+                raise TitheError(
+                    f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column"
+                )
         found = _inferred_batch(batch)
         try:
             schema = found if schema is None else pa.unify_schemas([schema, found], promote_options="permissive")

@@ -14,7 +14,7 @@ import pytest
 
 from tithe.cli.main import main
 
-WORDS = (
+WORDS = (  # noqa: SIM905 (three for each topic)
     "orbit galaxy comet butter garlic oven tenant lease court violin chord fugue rudder anchor tide "
     "tuple lambda module squat plank cardio hive queen nectar gambit rook endgame"
 ).split()

@@ -94,7 +94,7 @@ def _paths(name: str, format: Format | None) -> Iterator[Path]:
             raise TitheError(f"{name}: the folder holds no {' or '.join(sorted(FORMATS))} files; --format reads others")
         yield from found
     elif glob.has_magic(name):
-        found = sorted(Path(match) for match in glob.glob(name, recursive=True))
+        found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
         found = [match for match in found if match.is_file()]
         if not found:
             raise TitheError(f"{name}: no file matches")

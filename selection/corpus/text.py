@@ -50,12 +50,15 @@ def choose_rule(corpus: Corpus, *, fields: Sequence[str] = (), template: str | N
         rule = rule_from_fields(fields, names) if fields else rule_from_template(template or "", names)
         for field in rule.fields:
             if names and field not in names:
-                raise UsageError(f"the text field {field!r} is not in {corpus.files[0].path}, which has {_listed(names)}")
+                raise UsageError(
+                    f"the text field {field!r} is not in {corpus.files[0].path}, which has {_listed(names)}"
+                )
         return rule
     rule = detect(_first_records(corpus))
     if rule is None and names:
         raise UsageError(
-            f"{corpus.files[0].path}: which field is the text? Name it with --text or --template; there are {_listed(names)}"
+            f"{corpus.files[0].path}: which field is the text? Name it with --text or --template; "
+            f"there are {_listed(names)}"
         )
     return rule or rule_from_fields(["text"])
 
@@ -178,7 +181,9 @@ def _chat(turns: Any, name: str, key: str) -> str:
             raise BadText(f"{name!r} holds a {type(turn).__name__} where a message should be")
         content = turn.get(key)
         if isinstance(content, list):
-            texts = [part if isinstance(part, str) else part.get("text") for part in content if isinstance(part, str | dict)]
+            texts = [
+                part if isinstance(part, str) else part.get("text") for part in content if isinstance(part, str | dict)
+            ]
             content = "\n".join(text for text in texts if isinstance(text, str))
         if content is not None and not isinstance(content, str):
             raise BadText(f"{name!r} holds a message whose {key!r} is a {type(content).__name__}")

@@ -26,6 +26,8 @@ class ColumnLoss:
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     raise TitheError(f"{batch.place(i)}: the loss in {self.field!r} is {value!r}, not a number")
                 if not math.isfinite(value) or value < 0:
-                    raise TitheError(f"{batch.place(i)}: the loss in {self.field!r} is {value}; it must be finite and >= 0")
+                    raise TitheError(
+                        f"{batch.place(i)}: the loss in {self.field!r} is {value}; it must be finite and >= 0"
+                    )
                 found.append(float(value))
         return np.array(found, np.float64)

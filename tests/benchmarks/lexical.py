@@ -76,12 +76,12 @@ def _lexical(texts: list[str], seed: int) -> tuple[np.ndarray, float, float]:
     encoder.fit([texts[i] for i in sample], seed=seed)
     fitted = time.perf_counter()
     parts = [encoder.encode(texts[at : at + ENCODER_BATCH]) for at in range(0, len(texts), ENCODER_BATCH)]
-    return normalize(np.concatenate(parts)), fitted - start, time.perf_counter() - fitted
+    return np.asarray(normalize(np.concatenate(parts))), fitted - start, time.perf_counter() - fitted
 
 
 def _scikit_learn(texts: list[str], seed: int) -> tuple[np.ndarray, float, float]:
     start = time.perf_counter()
-    counts = HashingVectorizer(n_features=2**17, norm=None, alternate_sign=False).transform(texts)
+    counts = HashingVectorizer(n_features=2**17, norm=None, alternate_sign=False).transform(texts)  # type: ignore[arg-type]
     weighted = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
     vectors = TruncatedSVD(256, random_state=seed, n_iter=3).fit_transform(weighted)
-    return normalize(vectors).astype(np.float32), 0.0, time.perf_counter() - start
+    return np.asarray(normalize(vectors), np.float32), 0.0, time.perf_counter() - start

@@ -31,7 +31,10 @@ def jsonl(path: str, *lines: str | bytes) -> Callable[[], None]:
 
 
 def content(path: str, value: bytes) -> Callable[[], None]:
-    return lambda: Path(path).write_bytes(value) and None
+    def make() -> None:
+        Path(path).write_bytes(value)
+
+    return make
 
 
 def parquet(path: str, **columns: object) -> Callable[[], None]:

@@ -114,7 +114,9 @@ def test_a_write_that_fails_ends_in_one_line_and_leaves_nothing(folder: Path, li
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    code, err = ended(started(folder, "-o", "s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", preexec_fn=small_files))
+    code, err = ended(
+        started(folder, "-o", "s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", preexec_fn=small_files)
+    )
     assert code == 1
     assert err.rstrip().splitlines()[-1].startswith("tithe: ")
     assert "File too large" in err
@@ -127,7 +129,9 @@ def test_a_write_that_fails_ends_in_one_line_and_leaves_nothing(folder: Path, li
 def test_a_full_disk_ends_in_one_line_and_leaves_the_old_outputs(folder: Path, kib: int) -> None:
     disk = folder / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(disk)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(disk)], capture_output=True
+    ).returncode:
         pytest.skip("mounting is not allowed here")
     try:
         (disk / "s.jsonl").write_text("precious")
@@ -164,7 +168,9 @@ def test_the_installed_program_runs(folder: Path) -> None:
     assert version.startswith("tithe ")
 
 
-def test_an_old_manifest_never_vouches_for_files_it_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_manifest_never_vouches_for_files_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outputs = Outputs.of(tmp_path / "s.jsonl", overwrite=True)
     (tmp_path / "s.jsonl.manifest.json").write_text("old")
     moved: list[str] = []
@@ -173,7 +179,7 @@ def test_an_old_manifest_never_vouches_for_files_it_does_not_know(tmp_path: Path
         if moved:
             raise OSError(5, "Input/output error")
         moved.append(str(target))
-        os.replace(self, target)
+        self.rename(target)
         return target
 
     with pytest.raises(OSError, match="Input/output"), outputs.work_folder() as work:
@@ -189,6 +195,9 @@ def test_a_work_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "precious").write_text("x")
     (tmp_path / ".s.jsonl.tithe").symlink_to("elsewhere")
-    with pytest.raises(TitheError, match="cannot write"), Outputs.of(tmp_path / "s.jsonl", overwrite=False).work_folder():
+    with (
+        pytest.raises(TitheError, match="cannot write"),
+        Outputs.of(tmp_path / "s.jsonl", overwrite=False).work_folder(),
+    ):
         pass
     assert (tmp_path / "elsewhere" / "precious").exists()

@@ -249,9 +249,7 @@ def test_a_configuration_file_holds_options_and_flags_win(tithe: Tithe, corpus: 
         ('size = "many"', "'many' is not a valid integer"),
     ],
 )
-def test_values_of_the_wrong_kind_in_a_configuration_file(
-    tithe: Tithe, corpus: Path, line: str, message: str
-) -> None:
+def test_values_of_the_wrong_kind_in_a_configuration_file(tithe: Tithe, corpus: Path, line: str, message: str) -> None:
     Path("t.toml").write_text(line + "\n")
     ran = tithe("select", "corpus.jsonl", "-o", "s.jsonl", "--config", "t.toml")
     assert (ran.code, message in ran.err) == (2, True), ran.err

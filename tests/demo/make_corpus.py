@@ -13,10 +13,16 @@ from pathlib import Path
 
 TOPICS = {
     "cooking": ("cook", "dough oven butter garlic simmer recipe basil onion flour roast salt broth pan whisk yeast"),
-    "python": ("code", "list function loop dictionary import class decorator generator exception module tuple async lambda"),
+    "python": (
+        "code",
+        "list function loop dictionary import class decorator generator exception module tuple async lambda",
+    ),
     "travel": ("plan", "train hotel passport itinerary museum flight hostel border visa luggage ferry coast harbour"),
     "gardening": ("grow", "soil compost tomato pruning seedling mulch rose hedge frost watering bulb greenhouse slug"),
-    "astronomy": ("explain", "orbit galaxy telescope nebula comet redshift eclipse planet supernova parallax crater quasar"),
+    "astronomy": (
+        "explain",
+        "orbit galaxy telescope nebula comet redshift eclipse planet supernova parallax crater quasar",
+    ),
     "law": ("clarify", "contract tenant notice liability clause deposit warranty appeal statute lease witness damages"),
     "fitness": ("train", "squat stretch cardio tempo recovery protein marathon plank mobility heart sprint deadlift"),
     "music": ("compose", "chord melody rhythm fugue tempo violin harmony bass interval scale cadence drum octave"),
@@ -41,7 +47,10 @@ def record(rng: random.Random, number: int) -> dict[str, object]:
     vocabulary = words.split()
     if rng.random() < 0.02:
         subject = rng.choice(JAPANESE)
-        question, answer = f"{subject}について教えてください。", f"{subject}は" + "、".join(rng.sample(JAPANESE, 4)) + "と関係があります。"
+        question, answer = (
+            f"{subject}について教えてください。",
+            f"{subject}は" + "、".join(rng.sample(JAPANESE, 4)) + "と関係があります。",
+        )
     elif rng.random() < 0.25:  # the popular requests: the same words, hardly changed
         question = f"{rng.choice(OPENERS)} {verb} with {vocabulary[0]} and {vocabulary[1]} {rng.choice(STYLES)}?"
         answer = f"Start with the {vocabulary[0]}, then turn to the {vocabulary[1]}. Mind the {rng.choice(vocabulary)}."
@@ -49,7 +58,9 @@ def record(rng: random.Random, number: int) -> dict[str, object]:
         chosen = rng.sample(vocabulary, 3)
         question = f"{rng.choice(OPENERS)} {verb} {chosen[0]} when {chosen[1]} meets {chosen[2]} {rng.choice(STYLES)}?"
         length = min(400, int(rng.lognormvariate(3.2, 0.9)) + 5)
-        answer = " ".join(rng.choices(vocabulary + ["the", "then", "with", "and", "of", "a"], k=length)).capitalize() + "."
+        answer = (
+            " ".join(rng.choices([*vocabulary, "the", "then", "with", "and", "of", "a"], k=length)).capitalize() + "."
+        )
     return {
         "id": number,
         "topic": topic,

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
-from tithe.embedders.base import EncoderError, RecordEncoder, TextEncoder, UnusableRecords
+from tithe.embedders.base import RecordEncoder, TextEncoder
 from tithe.embedders.column import ColumnEncoder
+from tithe.embedders.errors import EncoderError, UnusableRecords
 from tithe.embedders.registry import make_encoder
 
 VECTORS = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
@@ -99,7 +100,7 @@ def test_raw_vectors_keep_their_length_where_asked(tithe: Tithe, corpora: Path) 
         assert (distances.max() <= 2) == (longest == 2.0)
 
 
-OWN = '''
+OWN = """
 import numpy as np
 
 class Lengths:
@@ -119,7 +120,7 @@ class Wrong:
 class Shapeless(Lengths):
     def encode(self, texts):
         return np.zeros(3)
-'''
+"""
 
 
 @pytest.mark.parametrize("attribute", ["Lengths", "made", "factory"])
@@ -162,7 +163,9 @@ def test_an_installed_package_can_bring_an_encoder(
     (package / "brought-1.0.dist-info").mkdir(parents=True)
     (package / "brought-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
     (package / "brought-1.0.dist-info" / "entry_points.txt").write_text("[tithe.encoders]\nbrought = brought:make\n")
-    (package / "brought.py").write_text(OWN + "\n\ndef make(argument):\n    assert argument == 'xyz'\n    return made\n")
+    (package / "brought.py").write_text(
+        OWN + "\n\ndef make(argument):\n    assert argument == 'xyz'\n    return made\n"
+    )
     monkeypatch.syspath_prepend(package)
     assert "brought" in tithe("encoders").out
     assert tithe("select", corpus, "-o", "s.jsonl", "--encoder", "brought:xyz", "--size", "9").code == 0

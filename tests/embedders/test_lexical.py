@@ -83,15 +83,12 @@ def english(n: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
     topics = [words.split() for words in TOPICS]
     topic = rng.integers(0, 5, n)
     texts = [
-        " ".join(rng.permutation([*rng.choice(common, 6), *rng.choice(topics[i], 4, replace=False)]))
-        for i in topic
+        " ".join(rng.permutation([*rng.choice(common, 6), *rng.choice(topics[i], 4, replace=False)])) for i in topic
     ]
     return texts, topic
 
 
-def fitted(
-    texts: list[str], *, dimensions: int = 64, seed: int = 0, threads: int | None = None
-) -> LexicalEncoder:
+def fitted(texts: list[str], *, dimensions: int = 64, seed: int = 0, threads: int | None = None) -> LexicalEncoder:
     encoder = LexicalEncoder(dimensions=dimensions, threads=threads)
     encoder.fit(texts, seed=seed)
     return encoder

@@ -110,7 +110,9 @@ def test_the_number_of_threads_changes_no_bit(kernel: str) -> None:
     printed = set()
     for threads in ("1", "2", "3"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_CORETYPE": kernel}
-        run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
         printed.add(run.stdout)
     assert len(printed) == 1
 

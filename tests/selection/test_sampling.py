@@ -117,7 +117,9 @@ def test_the_vectorised_pivotal_method_has_the_distribution_of_the_duels(p: list
     assert set(counts) <= {sample for sample, chance in exact.items() if chance > 1e-12}
     for sample, chance in exact.items():
         # Five standard errors: a correct sampler fails one of these checks in about 10,000 runs; the seed is fixed.
-        assert counts.get(sample, 0) / draws == pytest.approx(chance, abs=5 * np.sqrt(chance * (1 - chance) / draws) + 1e-9)
+        assert counts.get(sample, 0) / draws == pytest.approx(
+            chance, abs=5 * np.sqrt(chance * (1 - chance) / draws) + 1e-9
+        )
 
 
 def test_inclusion_probabilities_hold_over_many_draws_with_skewed_scores() -> None:

@@ -41,13 +41,17 @@ def test_one_cluster_gives_the_lightweight_coreset() -> None:
 
 
 def test_identical_records_all_score_the_same() -> None:
-    found = score(np.zeros(4, np.int32), np.zeros(4, np.float32), CENTRES[:1], np.ones(1), z=2, smoothness=None, uniform_share=0)
+    found = score(
+        np.zeros(4, np.int32), np.zeros(4, np.float32), CENTRES[:1], np.ones(1), z=2, smoothness=None, uniform_share=0
+    )
     assert len(set(found.values.tolist())) == 1
     assert found.values[0] > 0
 
 
 def test_losses_that_are_all_zero_leave_a_uniform_sample() -> None:
-    found = score(np.zeros(4, np.int32), np.zeros(4, np.float32), CENTRES[:1], np.zeros(1), z=2, smoothness=None, uniform_share=0)
+    found = score(
+        np.zeros(4, np.int32), np.zeros(4, np.float32), CENTRES[:1], np.zeros(1), z=2, smoothness=None, uniform_share=0
+    )
     np.testing.assert_array_equal(found.values, np.ones(4))
 
 

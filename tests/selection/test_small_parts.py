@@ -33,7 +33,7 @@ def test_rows_and_positions_without_the_bad_ones_are_each_others_inverse(rows: s
 
 
 def test_bad_records_stop_the_run_or_are_counted_once_with_their_first_places() -> None:
-    with pytest.raises(TitheError, match="a.jsonl, line 3: invalid JSON .*--on-bad-record skip"):
+    with pytest.raises(TitheError, match=r"a.jsonl, line 3: invalid JSON .*--on-bad-record skip"):
         BadRecords("fail").report(2, "a.jsonl, line 3", "invalid JSON")
     bad = BadRecords("skip")
     for row in [*range(9), *range(9)]:

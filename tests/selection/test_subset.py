@@ -93,9 +93,11 @@ def test_compressed_jsonl_has_the_same_bytes_every_time(tmp_path: Path, compress
         write(corpus, tmp_path / name, list(range(0, 1000, 7)), "jsonl", compression)
     content = (tmp_path / "one").read_bytes()
     assert content == (tmp_path / "two").read_bytes()
-    plain = gzip.decompress(content) if compression == "gzip" else pa.input_stream(
-        str(tmp_path / "one"), compression="zstd"
-    ).read()
+    plain = (
+        gzip.decompress(content)
+        if compression == "gzip"
+        else pa.input_stream(str(tmp_path / "one"), compression="zstd").read()
+    )
     assert [json.loads(line)["i"] for line in plain.splitlines()] == list(range(0, 1000, 7))
 
 
@@ -218,7 +220,16 @@ def test_json_becomes_parquet_value_for_value(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [["a", 1], [1, True], [2**63, 1], [2**70], [2**53 + 1, 0.5], [{"x": 1}, [1]], [{"x": "a"}, {"x": 1}], ["a", {"x": 1}]],
+    [
+        ["a", 1],
+        [1, True],
+        [2**63, 1],
+        [2**70],
+        [2**53 + 1, 0.5],
+        [{"x": 1}, [1]],
+        [{"x": "a"}, {"x": 1}],
+        ["a", {"x": 1}],
+    ],
 )
 def test_json_that_parquet_cannot_hold_is_refused_by_column(tmp_path: Path, values: list[Any]) -> None:
     with pytest.raises(TitheError, match=r"a\.jsonl, line \d+: cannot become Parquet without loss \(.*write \.jsonl"):

@@ -53,7 +53,7 @@ def test_jsonl_reads_the_same_whatever_the_compression(tmp_path: Path, suffix: s
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])
 def test_members_one_after_the_other_are_one_file(tmp_path: Path, suffix: str) -> None:
-    parts = [b'{"i": 0}\n{"i"', b': 1}\n', b'{"i": 2}\n']
+    parts = [b'{"i": 0}\n{"i"', b": 1}\n", b'{"i": 2}\n']
     (tmp_path / f"a.jsonl{suffix}").write_bytes(b"".join(map(COMPRESS[suffix], parts)))
     assert values_of(opened(tmp_path, f"a.jsonl{suffix}"), "i") == [0, 1, 2]
 
@@ -199,7 +199,9 @@ def test_take_gives_the_rows_asked_for_over_files_and_formats(
         if data.draw(st.booleans()):
             names.append(f"{number}.parquet")
             pq.write_table(
-                pa.table({"i": pa.array(values, pa.int64())}), folder / names[-1], row_group_size=data.draw(st.integers(1, 9))
+                pa.table({"i": pa.array(values, pa.int64())}),
+                folder / names[-1],
+                row_group_size=data.draw(st.integers(1, 9)),
             )
         else:
             names.append(f"{number}.jsonl")

@@ -131,5 +131,5 @@ def test_a_corpus_without_a_known_layout_gets_its_fields_listed(tmp_path: Path) 
 
 
 def test_a_field_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'boddy' is not in .*body, title"):
+    with pytest.raises(UsageError, match=r"'boddy' is not in .*body, title"):
         chosen(tmp_path, '{"body": "b", "title": "t"}\n', fields=["boddy"])

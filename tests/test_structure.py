@@ -1,0 +1,96 @@
+"""The structure: which way imports go, what starts quickly, and what is in our own packages."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import tomllib
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("cli", "selection", "embedders")
+
+
+def imports(path: Path) -> set[str]:
+    """All modules of tithe that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.partition(".")[0] in ("tithe", *FOLDERS)}
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("cli", ("tithe.cli", "tithe.selection", "tithe.embedders")),
+        ("selection", ("tithe.selection", "tithe.embedders.base", "tithe.embedders.errors")),
+        ("embedders", ("tithe.embedders",)),
+    ],
+)
+def test_imports_go_one_way(folder: str, allowed: tuple[str, ...]) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        wrong = {name for name in imports(path) if not name.startswith(allowed)}
+        assert not wrong, f"{path} imports {wrong}"
+
+
+def test_help_does_not_wait_for_the_heavy_libraries() -> None:
+    script = (
+        "import sys\nfrom tithe.cli.main import main\n"
+        "try:\n    main(['select', '--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted(set(sys.modules) & {'numpy', 'faiss', 'pyarrow', 'sklearn', 'scipy', 'torch'}), file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stderr.strip() == "[]"
+
+
+def test_every_package_folder_is_listed_for_the_wheel() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {
+        "tithe." + ".".join(path.parent.relative_to(ROOT).parts)
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert set(listed) == there
+
+
+def test_the_wheel_and_the_sdist_hold_the_tree_and_the_wheel_brings_no_torch(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for folder in FOLDERS
+        for pattern in ("*.py", "py.typed")
+        for path in (ROOT / folder).rglob(pattern)
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    assert names == {f"tithe/{name}" for name in sources}
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert sources <= packed
+    needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
+    assert not [line for line in needed if "torch" in line or "sentence" in line]
+
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=True)
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", str(wheel)], check=True, capture_output=True)
+    installed = subprocess.run([*pip, "list"], check=True, capture_output=True, text=True).stdout.lower()
+    assert "faiss-cpu" in installed
+    assert "torch" not in installed
+    (tmp_path / "c.jsonl").write_text("".join(f'{{"text": "record {i} {"ab" * (i % 7)}"}}\n' for i in range(50)))
+    tithe = [str(environment / "bin" / "tithe"), "select", "c.jsonl", "-o", "s.parquet", "--size", "9"]
+    subprocess.run(tithe, check=True, capture_output=True, cwd=tmp_path)
+    assert (tmp_path / "s.parquet").exists()
