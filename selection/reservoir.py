@@ -28,6 +28,6 @@ class Reservoir(Generic[Item]):
         places = (self._rng.random(len(items)) * numbers).astype(np.int64)
         room = max(0, min(self._size - len(self.items), len(items)))
         self.items.extend(items[:room])
-        for i in room + np.flatnonzero(places[room:] < self._size).tolist():
+        for i in (room + np.flatnonzero(places[room:] < self._size)).tolist():
             self.items[places[i]] = items[i]
         self._seen += len(items)
