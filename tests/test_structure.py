@@ -11,7 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import tomllib
+
+from tithe.cli.config_file import tomllib
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("cli", "selection", "embedders")
