@@ -85,7 +85,7 @@ def select(
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column)
             rule = find_text_rule(options, encoder, corpus, notify)
-        with BackgroundHashes(file.readable for file in corpus.files) as hashes:
+        with BackgroundHashes(file.source for file in corpus.files) as hashes:
             outcome = choose(options, corpus, rule, encoder, losses, folder=folder, stages=stages)
             with stages("write", len(outcome.rows)) as advance:
                 write_subset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 import tarfile
@@ -11,8 +12,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-from tithe.cli.config_file import tomllib
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("cli", "selection", "embedders")
@@ -54,6 +53,7 @@ def test_help_does_not_wait_for_the_heavy_libraries() -> None:
 
 
 def test_every_package_folder_is_listed_for_the_wheel() -> None:
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     there = {
         "tithe." + ".".join(path.parent.relative_to(ROOT).parts)

@@ -40,6 +40,11 @@ class InputFile:
         """The file to open."""
         return self.spooled or self.path
 
+    @property
+    def source(self) -> Path:
+        """The file whose bytes are the input: what a hash of the input is taken of."""
+        return self.readable if self.path == Path(STDIN) else self.path
+
     def check_unchanged(self) -> None:
         """Raise TitheError where the file is no longer what it was: the corpus is read more than once."""
         if self.spooled is not None:
