@@ -33,7 +33,7 @@ ENCODER_BATCH = 2048
 class Embeddings(Protocol):
     """The vectors of the usable records, in the corpus's order."""
 
-    def sample(self, size: int, rng: np.random.Generator) -> Vectors:
+    def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """Vectors of at most `size` different records, drawn uniformly, in random order; shape (m, d)."""
         ...
 
@@ -48,16 +48,18 @@ class StoredEmbeddings:
     def __init__(self, store: EmbeddingStore) -> None:
         self._store = store
 
-    def sample(self, size: int, rng: np.random.Generator) -> Vectors:
+    def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
-        return _draw(_numbered(self._store.blocks()), self._store.count, size, rng)
+        return _draw(_numbered(self._store.blocks()), self._store.count, size, rng, advance)
 
     def blocks(self) -> Iterator[Vectors]:
         """See Embeddings.blocks."""
         return self._store.blocks()
 
 
-def _draw(blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator) -> Vectors:
+def _draw(
+    blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator, advance: Advance
+) -> Vectors:
     """Vectors of rows drawn from range(count), in random order; rows that the stream lacks fall out."""
     chosen = rng.choice(count, min(size, count), replace=False)
     order = np.argsort(chosen)
@@ -73,6 +75,7 @@ def _draw(blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np
         targets = order[first:last][here]
         out[targets] = vectors[at[here]]
         found[targets] = True
+        advance(len(rows))
     return out if found.all() else out[found]
 
 
@@ -92,9 +95,9 @@ class LookedUpEmbeddings:
         self._check = VectorCheck(corpus, bad, normalize=normalize)
         self._bad = bad
 
-    def sample(self, size: int, rng: np.random.Generator) -> Vectors:
+    def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample. Bad records, found on the way, fall out of it."""
-        return _draw(self._passes(), self._corpus.row_count(), size, rng)
+        return _draw(self._passes(), self._corpus.row_count(), size, rng, advance)
 
     def blocks(self) -> Iterator[Vectors]:
         """See Embeddings.blocks."""

@@ -84,6 +84,7 @@ def select(
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column)
+            check_field(corpus, losses.field, f"--loss {options.loss}")
             rule = find_text_rule(options, encoder, corpus, notify)
         with BackgroundHashes(file.source for file in corpus.files) as hashes:
             outcome = choose(options, corpus, rule, encoder, losses, folder=folder, stages=stages)
@@ -148,16 +149,18 @@ def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus, notify: N
     if isinstance(encoder, RecordEncoder):
         if options.text or options.template is not None:
             raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
-        names = corpus.field_names()
-        if encoder.field is not None and names and encoder.field not in names:
-            raise UsageError(
-                f"--encoder {options.encoder}: there is no field {encoder.field!r} in {corpus.files[0].path}, "
-                f"which has {', '.join(names)}"
-            )
+        check_field(corpus, encoder.field, f"--encoder {options.encoder}")
         return None
     rule = choose_rule(corpus, fields=options.text, template=options.template)
     notify(f"text: {rule.name}")
     return rule
+
+
+def check_field(corpus: Corpus, field: str | None, option: str) -> None:
+    """Raise UsageError where the corpus's schema lacks a field that an option names, before the long work."""
+    if field is not None and corpus.schema is not None and field not in corpus.schema.names:
+        names = ", ".join(corpus.schema.names)
+        raise UsageError(f"{option}: there is no field {field!r} in {corpus.files[0].path}, which has {names}")
 
 
 def _embed(
@@ -199,9 +202,9 @@ def _cluster(options: Options, records: int, embeddings: Embeddings, stages: Sta
         fraction=options.fraction,
         sampler=options.sampler,
     )
-    with stages("draw training points"):
+    with stages("draw training points", records) as advance:
         rng = np.random.default_rng([options.seed, _TRAINING_STREAM])
-        points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng)
+        points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng, advance)
     if len(points) == 0:
         raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
     k = min(plan.clusters, len(points))

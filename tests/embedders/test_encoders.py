@@ -137,7 +137,7 @@ def test_a_users_own_encoder_from_a_module_in_the_current_folder(
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ("Wrong", "Wrong is no encoder: it needs the methods"),
+        ("Wrong", "Wrong is no encoder"),
         ("nothing", "has no 'nothing'"),
         ("Shapeless", r"the encoder returned an array of float64 of shape \(3,\) for 600 records"),
     ],
