@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +32,27 @@ class Cost:
 
 
 def cost(command: tuple[str, ...] | list[str], **environment: str) -> Cost:
-    """Run a command to its end; wall-clock seconds and peak resident memory as the operating system counts them."""
-    with tempfile.TemporaryFile() as err:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, env={**SHIPPED, **environment}, stdout=subprocess.DEVNULL, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        if status:
-            err.seek(0)
-            raise RuntimeError(f"{command} failed: {err.read().decode()[-2000:]}")
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    """Run a command to its end; wall-clock seconds and peak resident memory as the operating system counts them.
+
+    A small process starts it and waits for it: the count of a process begins at what its parent held.
+    """
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", _WAITER, *command], env={**SHIPPED, **environment}, capture_output=True, text=True
+    )
+    if run.returncode:
+        raise RuntimeError(f"{command} failed: {run.stderr[-2000:]}")
+    seconds, kib = run.stdout.split()[-2:]
+    return Cost(float(seconds), int(kib) / 1024)
+
+
+_WAITER = """
+import os, sys, time
+start = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+_, status, usage = os.wait4(pid, 0)
+print(time.perf_counter() - start, usage.ru_maxrss)
+sys.exit(status != 0)
+"""
 
 
 def machine() -> str:

@@ -88,7 +88,8 @@ def test_a_killed_run_leaves_the_old_outputs_or_new_ones_and_the_next_run_sweeps
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_told_to_stop_cleans_up(folder: Path, number: int, code: int) -> None:
-    process = started(folder, *SELECT)
+    # Where the tests run in the background, SIGINT is ignored, and children would inherit that.
+    process = started(folder, *SELECT, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     for _ in range(200):
         if (folder / ".s.parquet.tithe" / "embeddings").exists():
             break
