@@ -21,7 +21,7 @@ from tithe.embedders.errors import EncoderError  # noqa: E402
 from tithe.selection.errors import TitheError, UsageError  # noqa: E402
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @click.version_option(package_name="tithe", message="%(prog)s %(version)s")
 def tithe() -> None:
     """Shrink a fine-tuning corpus to a weighted subset that stands for the whole."""
@@ -39,8 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         tithe.main(arguments, prog_name="tithe", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        help_ = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        code = _failed(error.format_message() + (f" (see {help_})" if help_ else ""), error.exit_code, debug)
     except (click.Abort, KeyboardInterrupt):
         code = _failed("interrupted; nothing was written", 130, debug)
     except UsageError as error:
@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        place = error.filename or "writing"
-        code = _failed(f"{place}: {error.strerror or error}", 1, debug)
+        place = f"{error.filename}: " if error.filename else ""
+        code = _failed(f"{place}{error.strerror or error}", 1, debug)
     except MemoryError:
         code = _failed("out of memory; fewer --clusters or a smaller --batch-size need less", 1, debug)
     except Exception as error:

@@ -104,6 +104,13 @@ class Outputs:
             try:
                 _empty(folder)
                 yield folder
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                if error.filename is not None:
+                    raise
+                reason = error.strerror or str(error)
+                raise TitheError(f"{self.path}: cannot be written ({reason}); nothing was changed") from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:

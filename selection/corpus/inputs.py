@@ -105,7 +105,7 @@ def _paths(name: str, format: Format | None) -> Iterator[Path]:
             raise TitheError(f"{name}: no file matches")
         yield from found
     elif os.path.lexists(path):
-        raise TitheError(f"{name}: is neither a file nor a folder")
+        raise TitheError(f"{name}: is neither a file nor a folder; a pipe can be given as -")
     else:
         raise TitheError(f"{name}: no such file")
 

@@ -119,7 +119,7 @@ def test_a_write_that_fails_ends_in_one_line_and_leaves_nothing(folder: Path, li
         started(folder, "-o", "s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", preexec_fn=small_files)
     )
     assert code == 1
-    assert err.rstrip().splitlines()[-1].startswith("tithe: ")
+    assert err.rstrip().splitlines()[-1].startswith("tithe: s.jsonl: cannot be written")
     assert "File too large" in err
     assert "Traceback" not in err
     assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["c.jsonl", "slow.py"]
@@ -139,6 +139,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_the_old_outputs(folder: Path, k
         arguments = ("-o", "disk/s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", "--force")
         code, err = ended(started(folder, *arguments))
         assert code == 1
+        assert "tithe: disk/s.jsonl: cannot be written" in err
         assert "No space left on device" in err
         assert "Traceback" not in err
         assert [path.name for path in disk.iterdir()] == ["s.jsonl"]
@@ -183,7 +184,7 @@ def test_an_old_manifest_never_vouches_for_files_it_does_not_know(
         self.rename(target)
         return target
 
-    with pytest.raises(OSError, match="Input/output"), outputs.work_folder() as work:
+    with pytest.raises(TitheError, match="Input/output"), outputs.work_folder() as work:
         for name in ("subset", "rows.parquet"):
             (work / name).write_text("new")
         monkeypatch.setattr(Path, "replace", stop_at_the_second)
