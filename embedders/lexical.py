@@ -62,8 +62,8 @@ class LexicalEncoder:
 
     A vector has `dimensions` entries, whatever the sample; its length is at most about 1, and 0 only for a
     text without any feature (empty, or white space alone). Of a text of more than 262,144 characters the rest
-    is not read. `threads` (default: one for each CPU this process may use) changes no bit of the vectors, nor
-    does the number of threads of BLAS.
+    is not read. `threads` (default: OMP_NUM_THREADS, or one for each CPU this process may use) changes no bit
+    of the vectors, nor does the number of threads of BLAS.
     """
 
     def __init__(self, *, dimensions: int = 256, threads: int | None = None) -> None:
@@ -186,6 +186,9 @@ def _cut(lengths: Sequence[int], budget: int) -> int:
 
 
 def _cpus() -> int:
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdecimal() and int(limit) > 0:
+        return int(limit)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
