@@ -78,7 +78,9 @@ def forecast(
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
         outputs.check_apart_from(corpus.files, options.inputs)
         check_writable(corpus, outputs.format, options.weight_column)
-        rule = find_text_rule(options, encoder, corpus, notify)
+        rule = find_text_rule(options, encoder, corpus)
+        if rule is not None:
+            notify(f"text: {rule.name}")
         bad = BadRecords(options.on_bad_record)
         dimensions, embedding_rate = _trial(options, encoder, corpus, rule, bad, progress)
         records = corpus.row_count()

@@ -85,7 +85,9 @@ def select(
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column)
             check_field(corpus, losses.field, f"--loss {options.loss}")
-            rule = find_text_rule(options, encoder, corpus, notify)
+            rule = find_text_rule(options, encoder, corpus)
+        if rule is not None:
+            notify(f"text: {rule.name}")
         with BackgroundHashes(file.source for file in corpus.files) as hashes:
             outcome = choose(options, corpus, rule, encoder, losses, folder=folder, stages=stages)
             with stages("write", len(outcome.rows)) as advance:
@@ -144,16 +146,14 @@ def choose(
     return Outcome(rule, bad, plan, clusters, scores, queries, sample, rows)
 
 
-def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus, notify: Notify) -> TextRule | None:
+def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
     """How a record becomes a text; None where the encoder reads no text."""
     if isinstance(encoder, RecordEncoder):
         if options.text or options.template is not None:
             raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
         check_field(corpus, encoder.field, f"--encoder {options.encoder}")
         return None
-    rule = choose_rule(corpus, fields=options.text, template=options.template)
-    notify(f"text: {rule.name}")
-    return rule
+    return choose_rule(corpus, fields=options.text, template=options.template)
 
 
 def check_field(corpus: Corpus, field: str | None, option: str) -> None:
