@@ -141,9 +141,8 @@ def choose(
         )
         sample = _draw(options, plan, clusters, scores)
         advance(len(clusters.labels))
-    queries = 0 if losses.field is None else clusters.k
     rows = bad.overall_rows(sample.positions)
-    return Outcome(rule, bad, plan, clusters, scores, queries, sample, rows)
+    return Outcome(rule, bad, plan, clusters, scores, losses.asked, sample, rows)
 
 
 def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:

@@ -9,9 +9,10 @@ from tithe.selection.corpus import Corpus
 
 
 class ConstantLoss:
-    """A loss of 1 for every record, at no query: scores become half uniform, half distance."""
+    """A loss of 1 for every record; nothing is asked."""
 
     field: str | None = None
+    asked = 0
 
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """See LossSource.losses."""
