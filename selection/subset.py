@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -15,14 +15,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.corpus import Batch, Compression, Corpus, Format, JsonlBatch, ParquetBatch
+from tithe.selection.corpus import BadRecord, Batch, Compression, Corpus, Format, JsonlBatch, ParquetBatch
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.json_types import JsonType, Unfit
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
 
-# Rows of a row group of the output: few enough that long records fit into memory.
+# Rows of a row group of the output.
 ROW_GROUP = 4096
+
+# Bytes of a row group, about, where so many records would be more.
+ROW_GROUP_BYTES = 64 << 20
 
 _HUGGING_FACE = b"huggingface"
 
@@ -60,13 +64,10 @@ def write_subset(
     """
     if format == "jsonl":
         _write_jsonl(_weighted(corpus, rows, weights), path, compression, weight_column)
-    elif corpus.schema is not None:
-        tables = (cast(ParquetBatch, batch).table for batch, _ in _weighted(corpus, rows, weights))
-        _write_parquet(corpus.schema, tables, weights, path, weight_column)
     else:
-        schema = _inferred(corpus, rows, weight_column)
-        tables = (_table(batch, schema) for batch, _ in _weighted(corpus, rows, weights))
-        _write_parquet(schema, tables, weights, path, weight_column)
+        schema = corpus.schema if corpus.schema is not None else _inferred(corpus, rows, weight_column)
+        columns = ((_columns(batch, schema), part) for batch, part in _weighted(corpus, rows, weights))
+        _write_parquet(schema, columns, path, weight_column)
 
 
 def _weighted(corpus: Corpus, rows: Rows, weights: Weights) -> Iterator[tuple[Batch, Weights]]:
@@ -103,10 +104,12 @@ def _own_text(batch: JsonlBatch, i: int, weight_column: str) -> bytes:
 
 def _as_json(batch: ParquetBatch) -> Iterator[bytes]:
     for i, record in enumerate(batch.records()):
+        if isinstance(record, BadRecord):
+            raise TitheError(f"{batch.place(i)}: {record.reason}, which JSON cannot hold; write .parquet")
         try:
             yield json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
         except ValueError as error:
-            column = next((name for name, value in cast(dict[str, Any], record).items() if not _finite(value)), "?")
+            column = next((name for name, value in record.items() if not _finite(value)), "?")
             raise TitheError(
                 f"{batch.place(i)}: column {column!r} holds NaN or an infinity, which JSON cannot hold; write .parquet"
             ) from error
@@ -135,33 +138,29 @@ def _compressed(path: Path, compression: Compression | None) -> Iterator[BinaryI
 
 
 def _write_parquet(
-    schema: pa.Schema, tables: Iterator[pa.RecordBatch], weights: Weights, path: Path, weight_column: str
+    schema: pa.Schema, weighted: Iterable[tuple[list[pa.Array], Weights]], path: Path, weight_column: str
 ) -> None:
     weight = pa.field(weight_column, pa.float64(), nullable=False)
     schema = schema.append(weight).with_metadata(_with_feature(schema.metadata, weight_column))
     try:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            start = 0
             held: list[pa.RecordBatch] = []
-            for table in tables:
-                column = pa.array(weights[start : start + table.num_rows])
-                held.append(pa.RecordBatch.from_arrays([*table.columns, column], schema=schema))
-                start += table.num_rows
-                held = _write_row_groups(writer, held)
+            rows = size = 0
+            for columns, weights in weighted:
+                held.append(pa.RecordBatch.from_arrays([*columns, pa.array(weights)], schema=schema))
+                rows += held[-1].num_rows
+                size += held[-1].nbytes
+                if rows >= ROW_GROUP or size >= ROW_GROUP_BYTES:
+                    # Full row groups, however the input was cut.
+                    full = rows if size >= ROW_GROUP_BYTES else rows - rows % ROW_GROUP
+                    table = pa.Table.from_batches(held)
+                    writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
+                    held = table.slice(full).to_batches()
+                    rows, size = rows - full, sum(batch.nbytes for batch in held)
             if held:
                 writer.write_table(pa.Table.from_batches(held))
     except pa.ArrowNotImplementedError as error:
         raise TitheError(f"the selected records cannot become Parquet ({error}); write .jsonl") from error
-
-
-def _write_row_groups(writer: pq.ParquetWriter, held: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """Write what fills row groups of ROW_GROUP rows, however the input was cut; return the rest."""
-    table = pa.Table.from_batches(held)
-    full = len(table) - len(table) % ROW_GROUP
-    if not full:
-        return held
-    writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
-    return table.slice(full).to_batches()
 
 
 def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> dict[bytes, bytes] | None:
@@ -178,68 +177,32 @@ def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> di
 
 def _inferred(corpus: Corpus, rows: Rows, weight_column: str) -> pa.Schema:
     """A schema that holds all selected JSON records; raises TitheError naming the column that none can hold."""
-    schema: pa.Schema | None = None
-    for batch in corpus.take(rows, None):
-        for i, record in enumerate(batch.records()):
-            if not isinstance(record, dict):
-                raise TitheError(f"{batch.place(i)}: {record.reason}")
-            if weight_column in record:
-                raise TitheError(
-                    f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column"
-                )
-        found = _inferred_batch(batch)
-        try:
-            schema = found if schema is None else pa.unify_schemas([schema, found], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise _unconvertible(batch.place(0), str(error)) from error
-    assert schema is not None
-    return schema
+    seen = JsonType()
+    try:
+        for batch in corpus.take(rows, None):
+            for i, record in enumerate(batch.records()):
+                if not isinstance(record, dict):
+                    raise TitheError(f"{batch.place(i)}: {record.reason}")
+                if weight_column in record:
+                    raise TitheError(
+                        f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column"
+                    )
+                try:
+                    seen.see(record)
+                except Unfit as error:
+                    raise _unconvertible(batch.place(i), error) from error
+        return pa.schema(seen.fields())
+    except Unfit as error:
+        raise _unconvertible(str(corpus.files[0].path), error) from error
 
 
-def _inferred_batch(batch: Batch) -> pa.Schema:
-    records = cast(list[dict[str, Any]], list(batch.records()))
-    names = dict.fromkeys(name for record in records for name in record)
-    fields = []
-    for name in names:
-        try:
-            fields.append(pa.field(name, pa.array([record.get(name) for record in records]).type))
-        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
-            raise _unconvertible(batch.place(0), f"column {name!r}: {error}") from error
-    return pa.schema(fields)
+def _columns(batch: Batch, schema: pa.Schema) -> list[pa.Array]:
+    if isinstance(batch, ParquetBatch):
+        return batch.table.columns
+    return [pa.array(batch.column(field.name), field.type) for field in schema]
 
 
-def _table(batch: Batch, schema: pa.Schema) -> pa.RecordBatch:
-    """JSON records as a batch of the schema; every value is checked to come back as it was."""
-    records = cast(list[dict[str, Any]], list(batch.records()))
-    columns = []
-    for field in schema:
-        values = [record.get(field.name) for record in records]
-        try:
-            column = pa.array(values, field.type)
-        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
-            raise _unconvertible(batch.place(0), f"column {field.name!r}: {error}") from error
-        for i, (before, after) in enumerate(zip(values, column.to_pylist(), strict=True)):
-            if not _same(before, after):
-                raise _unconvertible(batch.place(i), f"column {field.name!r} holds values of several kinds")
-        columns.append(column)
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _same(before: Any, after: Any) -> bool:
-    """Whether a JSON value survived its way through Arrow; a missing key may have become null."""
-    if isinstance(before, dict):
-        return isinstance(after, dict) and all(_same(before.get(key), value) for key, value in after.items())
-    if isinstance(before, list):
-        return isinstance(after, list) and len(before) == len(after) and all(map(_same, before, after))
-    if isinstance(before, bool) or isinstance(after, bool):
-        return before is after
-    if isinstance(before, int | float) and isinstance(after, int | float):
-        return before == after  # JSON knows one kind of number: 1 may become 1.0 beside 2.5
-    return type(before) is type(after) and before == after
-
-
-def _unconvertible(place: str, reason: str) -> TitheError:
-    reason = " ".join(reason.split())
+def _unconvertible(place: str, reason: Unfit) -> TitheError:
     return TitheError(f"{place}: cannot become Parquet without loss ({reason}); write .jsonl")
 
 

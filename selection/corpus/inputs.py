@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from tithe.selection.errors import TitheError, UsageError
 
@@ -111,10 +111,16 @@ def _paths(name: str, format: Format | None) -> Iterator[Path]:
 
 
 def _below(folder: Path, format: Format | None) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file() and (format is not None or _by_suffix(path)[0] is not None):
-            yield path
+    # Not rglob: it passes over folders that may not be read, and their records would be missing silently.
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if path.is_file() and (format is not None or _by_suffix(path)[0] is not None):
+                yield path
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise TitheError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
 def _by_suffix(path: Path) -> tuple[Format | None, Compression | None]:

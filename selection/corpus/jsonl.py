@@ -63,6 +63,8 @@ def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:
     """Batches of the records of a file; the first has the overall row `first_row`. Blank lines are no records."""
     row, line_number = first_row, 0
     for lines in _lines(file):
+        if line_number == 0:
+            lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
         numbered = [(number, line) for number, line in enumerate(lines, line_number + 1) if line and not line.isspace()]
         line_number += len(lines)
         for start in range(0, len(numbered), BATCH_ROWS):
@@ -77,10 +79,7 @@ def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:
 def _lines(file: InputFile) -> Iterator[list[bytes]]:
     """The lines of a file, a list for each chunk: cut at newlines only, whatever else may end a line elsewhere."""
     begun: list[bytes] = []  # the pieces of a line that is longer than a chunk
-    first = True
     for chunk in chunks(file):
-        if first:
-            chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
         head, *rest = chunk.split(b"\n")
         begun.append(head)
         if rest:

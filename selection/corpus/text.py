@@ -54,8 +54,9 @@ def choose_rule(corpus: Corpus, *, fields: Sequence[str] = (), template: str | N
                     f"the text field {field!r} is not in {corpus.files[0].path}, which has {_listed(names)}"
                 )
         return rule
-    rule = detect(_first_records(corpus))
-    if rule is None and names:
+    records = _first_records(corpus)
+    rule = detect(records)
+    if rule is None and records:
         raise UsageError(
             f"{corpus.files[0].path}: which field is the text? Name it with --text or --template; "
             f"there are {_listed(names)}"
@@ -129,8 +130,9 @@ def _prompt_completion(record: Record) -> str:
 
 
 def _instruction(record: Record) -> str:
-    parts = [_string(record, "instruction"), record.get("input"), _string(record, "output")]
-    return "\n".join(part for i, part in enumerate(parts) if i != 1 or (isinstance(part, str) and part))
+    # The input is often missing, null or empty.
+    middle = [_string(record, "input")] if record.get("input") not in (None, "") else []
+    return "\n".join([_string(record, "instruction"), *middle, _string(record, "output")])
 
 
 def _question_answer(record: Record) -> str:
@@ -175,6 +177,8 @@ def _chat(turns: Any, name: str, key: str) -> str:
     """The contents of all turns. A turn without content, as of a tool call, counts as empty."""
     if not isinstance(turns, list):
         raise BadText(f"{name!r} is no list of messages but a {type(turns).__name__}")
+    if turns and not any(isinstance(turn, dict) and key in turn for turn in turns):
+        raise BadText(f"{name!r} holds no message with {key!r}")
     lines = []
     for turn in turns:
         if not isinstance(turn, dict):
@@ -218,6 +222,8 @@ def _printed(value: Any, path: str) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     except TypeError:
         return str(value)
+    except RecursionError as error:
+        raise BadText(f"{path!r} is nested too deeply") from error
 
 
 def _fields(paths: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -227,7 +233,8 @@ def _fields(paths: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
 
 def _first_records(corpus: Corpus) -> list[Record]:
     found: list[Record] = []
-    for batch in corpus.batches(None):
+    # No other columns: they may be large, or hold what Python has no value for.
+    for batch in corpus.batches({field for rule in DETECTED for field in rule.fields}):
         found += [record for record in batch.records()[:_LOOKED_AT] if not isinstance(record, BadRecord)]
         if len(found) >= _LOOKED_AT:
             break

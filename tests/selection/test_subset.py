@@ -219,21 +219,84 @@ def test_json_becomes_parquet_value_for_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "line", "reason"),
     [
-        ["a", 1],
-        [1, True],
-        [2**63, 1],
-        [2**70],
-        [2**53 + 1, 0.5],
-        [{"x": 1}, [1]],
-        [{"x": "a"}, {"x": 1}],
-        ["a", {"x": 1}],
+        (["a", 1], 2, "column 'c': integer beside string"),
+        ([1, 2, True], 3, "column 'c': true or false beside integer"),
+        ([1, None, 2**63], 3, "column 'c': an integer beyond 64 bits"),
+        ([-(2**70)], 1, "column 'c': an integer beyond 64 bits"),
+        ([2**53 + 1, 0.5], 2, "column 'c': an integer too large for a float"),
+        ([0.5, -(2**53) - 1], 2, "column 'c': an integer too large for a float"),
+        ([{"x": 1}, [1]], 2, "column 'c': list beside object"),
+        ([{"x": {"y": "a"}}, {"x": {"y": 1}}], 2, "column 'c.x.y': integer beside string"),
+        ([[{"x": "a"}], [], [{"x": "b"}, {"x": []}]], 3, "column 'c.x': list beside string"),
+        (["fine", "half \ud800"], 2, "column 'c': half a surrogate pair"),
     ],
 )
-def test_json_that_parquet_cannot_hold_is_refused_by_column(tmp_path: Path, values: list[Any]) -> None:
-    with pytest.raises(TitheError, match=r"a\.jsonl, line \d+: cannot become Parquet without loss \(.*write \.jsonl"):
+def test_json_that_parquet_cannot_hold_is_refused_by_line_and_column(
+    tmp_path: Path, values: list[Any], line: int, reason: str
+) -> None:
+    with pytest.raises(TitheError, match="cannot become Parquet without loss") as refused:
         to_parquet(tmp_path, [{"text": "t", "c": value} for value in values])
+    assert f"a.jsonl, line {line}: " in str(refused.value)
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["1e999", "[" * 200 + "]" * 200])
+def test_json_beyond_a_float_or_any_sane_depth_is_refused(tmp_path: Path, value: str) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"c": {value}}}\n')
+    with pytest.raises(TitheError, match=r"a\.jsonl, line 1: cannot become Parquet without loss \(column 'c': "):
+        write(opened(tmp_path, "a.jsonl"), tmp_path / "out.parquet", [0], "parquet")
+
+
+def same(before: Any, after: Any) -> bool:
+    """Whether a value is what it was; a missing key may have become null, and an integer a float beside others."""
+    if isinstance(before, dict):
+        return isinstance(after, dict) and all(
+            same(before.get(key), after.get(key)) for key in before.keys() | after.keys()
+        )
+    if isinstance(before, list):
+        return isinstance(after, list) and len(before) == len(after) and all(map(same, before, after))
+    if type(before) is int and type(after) is float:
+        return before == int(after)
+    return type(before) is type(after) and before == after
+
+
+scalars = st.sampled_from([None, True, 1, 2**53, 2**60, -(2**63), 0.5, "", "ü"])
+few_kinds = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "b.c", ""]), inner),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(["x", "y.z", ""]), few_kinds, max_size=2), min_size=1, max_size=4))
+def test_json_becomes_parquet_as_it_was_or_not_at_all(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]
+) -> None:
+    folder = tmp_path_factory.mktemp("subset")
+    try:
+        back = to_parquet(folder, records)
+    except TitheError as error:
+        assert "cannot become Parquet without loss" in str(error)
+    else:
+        assert len(back) == len(records)
+        assert all(map(same, records, back))
+
+
+def test_records_without_any_field_keep_their_number(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}\n{}\n")
+    weights = write(opened(tmp_path, "a.jsonl"), tmp_path / "out.parquet", [0, 1], "parquet")
+    assert pq.read_table(tmp_path / "out.parquet").to_pydict() == {"weight": weights}
+
+
+def test_long_records_make_smaller_row_groups(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": [f"{i:05}" * 20_000 for i in range(1500)]}), tmp_path / "a.parquet")
+    write(opened(tmp_path, "a.parquet"), tmp_path / "out.parquet", list(range(1500)), "parquet")
+    metadata = pq.ParquetFile(tmp_path / "out.parquet").metadata
+    assert metadata.num_rows == 1500
+    assert metadata.num_row_groups > 1
 
 
 def test_kinds_that_differ_far_apart_are_found_too(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tithe.selection.corpus import Corpus, JsonlBatch, open_corpus
+from tithe.selection.corpus import BadRecord, Corpus, JsonlBatch, open_corpus
 from tithe.selection.corpus import compression as compression_module
 from tithe.selection.errors import TitheError, UsageError
 
@@ -68,6 +68,20 @@ def test_a_truncated_file_always_fails(tmp_path: Path, suffix: str, left: float)
         lines_of(opened(tmp_path, f"a.jsonl{suffix}"))
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".zst"])
+def test_no_cut_goes_unnoticed_but_one_between_two_members(tmp_path: Path, suffix: str) -> None:
+    first, second = COMPRESS[suffix](b'{"i": 1}\n' * 50), COMPRESS[suffix](b'{"i": 2}\n' * 50)
+    accepted = []
+    for cut in range(len(first + second)):
+        (tmp_path / f"a.jsonl{suffix}").write_bytes((first + second)[:cut])
+        try:
+            lines_of(opened(tmp_path, f"a.jsonl{suffix}"))
+        except TitheError:
+            continue
+        accepted.append(cut)
+    assert accepted == [len(first)]
+
+
 def test_bytes_after_the_end_of_a_gzip_file_fail(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"i": 0}\n') + b"garbage")
     with pytest.raises(TitheError, match="damaged"):
@@ -99,8 +113,7 @@ def test_no_record_is_lost_doubled_or_changed(
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "a.jsonl").write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        # A byte order mark is looked for in the first chunk, which is never shorter than a mark in earnest.
-        patch.setattr(compression_module, "CHUNK", max(chunk, 3))
+        patch.setattr(compression_module, "CHUNK", chunk)
         corpus = opened(folder, "a.jsonl")
         assert lines_of(corpus) == lines
         rows = [row for batch in corpus.batches(()) for row in batch.rows.tolist()]
@@ -293,3 +306,43 @@ def test_parquet_files_with_different_columns_are_refused_by_name(tmp_path: Path
         pq.write_table(other, tmp_path / "b.parquet")
         with pytest.raises(TitheError, match=message):
             opened(tmp_path, "a.parquet", "b.parquet")
+
+
+def test_a_damaged_page_is_noticed_where_the_file_has_checksums(tmp_path: Path, table: pa.Table) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"text 20000", b"text 2OOOO"))
+    with pytest.raises(TitheError, match=r"a\.parquet: .*damaged"):
+        values_of(opened(tmp_path, "a.parquet"), "text")
+
+
+def not_utf8() -> pa.Array:
+    good = pa.array([b"\xff\xfe", b"fine"])
+    return pa.Array.from_buffers(pa.string(), 2, good.buffers())
+
+
+def test_parquet_strings_that_are_no_utf8_make_bad_records(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"i": [0, 1], "text": not_utf8()}), tmp_path / "a.parquet")
+    (batch,) = opened(tmp_path, "a.parquet").batches(None)
+    bad, good = batch.records()
+    assert bad == BadRecord("invalid UTF-8 in column 'text'")
+    assert good == {"i": 1, "text": "fine"}
+
+
+def test_long_records_come_in_smaller_batches(tmp_path: Path) -> None:
+    own = pa.table({"text": [f"{i:06}" * 5000 for i in range(3000)]})
+    shared = pa.table({"text": ["the same prompt" * 2000] * 3000})
+    pq.write_table(own, tmp_path / "own.parquet", use_dictionary=False)
+    pq.write_table(shared, tmp_path / "shared.parquet")
+    for name in ("own.parquet", "shared.parquet"):
+        corpus = opened(tmp_path, name)
+        batches = [*corpus.batches(None), *corpus.take(np.arange(3000), None)]
+        assert sum(map(len, batches)) == 6000
+        assert max(batch.column("text").nbytes for batch in batches) < 40e6
+
+
+def test_rows_are_taken_from_types_that_arrow_takes_nothing_from(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array(["a", "b", "c"], pa.string_view())}), tmp_path / "a.parquet")
+    (batch,) = opened(tmp_path, "a.parquet").take(np.array([0, 2]), None)
+    assert batch.records() == [{"text": "a"}, {"text": "c"}]

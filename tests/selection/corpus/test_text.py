@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tithe.selection.corpus import BadText, choose_rule, open_corpus
-from tithe.selection.corpus.text import detect, rule_from_fields, rule_from_template
+from tithe.selection.corpus.text import DETECTED, detect, rule_from_fields, rule_from_template
 from tithe.selection.errors import UsageError
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -49,11 +51,13 @@ def test_where_no_layout_fits_none_is_found() -> None:
         ({"prompt": "p"}, "'completion' is missing"),
         ({"prompt": "p", "completion": None}, "'completion' is null"),
         ({"prompt": 3, "completion": "c"}, "'prompt' is no string but a int"),
+        ({"instruction": "i", "input": 3, "output": "o"}, "'input' is no string but a int"),
+        ({"messages": [{"from": "human", "value": "x"}]}, "'messages' holds no message with 'content'"),
+        ({"conversations": CHAT}, "'conversations' holds no message with 'value'"),
     ],
 )
 def test_a_missing_or_null_text_is_a_bad_record_with_a_reason(record: dict, reason: str) -> None:
-    rule = detect([{"prompt": "p", "completion": "c"}])
-    assert rule is not None
+    (rule,) = (rule for rule in DETECTED if rule.name.startswith(next(iter(record))))
     with pytest.raises(BadText, match=reason):
         rule.text(record)
 
@@ -133,3 +137,24 @@ def test_a_corpus_without_a_known_layout_gets_its_fields_listed(tmp_path: Path) 
 def test_a_field_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'boddy' is not in .*body, title"):
         chosen(tmp_path, '{"body": "b", "title": "t"}\n', fields=["boddy"])
+
+
+def test_a_corpus_without_records_is_not_asked_for_its_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"body": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    assert choose_rule(open_corpus([str(tmp_path / "a.parquet")], spool=tmp_path)).name == "text"
+
+
+def test_columns_that_python_has_no_value_for_do_not_matter_beside_a_text(tmp_path: Path) -> None:
+    table = pa.table(
+        {"text": ["a"], "when": pa.array([1], pa.timestamp("ns")), "day": pa.array([2**31 - 1], pa.date32())}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert choose_rule(open_corpus([str(tmp_path / "a.parquet")], spool=tmp_path)).name == "text"
+
+
+def test_a_value_nested_too_deeply_to_print_is_a_bad_record() -> None:
+    value: list = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(BadText, match="nested too deeply"):
+        rule_from_fields(["x"]).text({"x": value})
