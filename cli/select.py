@@ -54,7 +54,15 @@ class _Lambda(click.ParamType):
     default="none",
     show_default=True,
     metavar="SPEC",
-    help="none, or column:NAME (read for the K centres only).",
+    help="Losses of the centres: none, column:NAME, file:PATH (with row and loss), or exec:COMMAND.",
+)
+@click.option(
+    "--loss-timeout",
+    type=float,
+    default=600.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds for which an exec:COMMAND may be silent.",
 )
 @click.option(
     "--sampler", type=click.Choice(["pivotal", "iid"]), default="pivotal", show_default=True,

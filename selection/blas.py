@@ -46,6 +46,11 @@ def description() -> dict[str, str | None]:
     return {"kernel": os.environ.get(VARIABLE), "set_by": by}
 
 
+def environment() -> dict[str, str]:
+    """The environment as the user set it: what a command started by tithe should see."""
+    return {name: value for name, value in os.environ.items() if not (_chosen and name == VARIABLE)}
+
+
 def load_faiss() -> ModuleType:
     """Import faiss with the right kernel."""
     choose_kernel()

@@ -34,6 +34,8 @@ class Options:
     smoothness: float | None = None
     """λ; None works it out from the centres."""
     loss: str = "none"
+    loss_timeout: float = 600.0
+    """Seconds that a loss source may be silent."""
     sampler: Sampler = "pivotal"
     keep_centers: bool = False
     weight_column: str = "weight"
@@ -48,6 +50,8 @@ class Options:
             raise UsageError(f"--z {self.z}: 1 or 2 is needed")
         if self.smoothness is not None and not 0 <= self.smoothness < float("inf"):
             raise UsageError(f"--lambda {self.smoothness}: auto, or a finite number of at least 0, is needed")
+        if not self.loss_timeout > 0:
+            raise UsageError(f"--loss-timeout {self.loss_timeout}: a number of seconds above 0 is needed")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed}: at least 0 is needed")
         if not self.weight_column:

@@ -78,7 +78,7 @@ def select(
     started = datetime.now(timezone.utc)
     stages = Stages(progress)
     outputs = Outputs.of(options.output, overwrite=options.force)
-    losses = make_loss_source(options.loss)
+    losses = make_loss_source(options.loss, timeout=options.loss_timeout)
     with outputs.work_folder() as folder:
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)

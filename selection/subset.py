@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.corpus import BadRecord, Batch, Compression, Corpus, Format, JsonlBatch, ParquetBatch
+from tithe.selection.corpus import Batch, Compression, Corpus, Format, ParquetBatch
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.json_lines import json_lines
 from tithe.selection.json_types import JsonType, Unfit
 
 Rows = npt.NDArray[np.int64]
@@ -83,44 +83,11 @@ def _write_jsonl(
     key = json.dumps(weight_column, ensure_ascii=False)
     with _compressed(path, compression) as out:
         for batch, weights in weighted:
-            if isinstance(batch, JsonlBatch):
-                lines = (_own_text(batch, i, weight_column) for i in range(len(batch)))
-            else:
-                lines = _as_json(cast(ParquetBatch, batch))
-            for line, weight in zip(lines, weights.tolist(), strict=True):
+            _check_weight(batch, weight_column)
+            for line, weight in zip(json_lines(batch), weights.tolist(), strict=True):
                 begun = line[:-1].rstrip()
                 comma = b"" if begun == b"{" else b", "
                 out.write(begun + comma + f"{key}: {json.dumps(weight)}}}\n".encode())
-
-
-def _own_text(batch: JsonlBatch, i: int, weight_column: str) -> bytes:
-    record = batch.records()[i]
-    if not isinstance(record, dict):
-        raise TitheError(f"{batch.place(i)}: {record.reason}")
-    if weight_column in record:
-        raise TitheError(f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column")
-    return batch.lines[i].strip()
-
-
-def _as_json(batch: ParquetBatch) -> Iterator[bytes]:
-    for i, record in enumerate(batch.records()):
-        if isinstance(record, BadRecord):
-            raise TitheError(f"{batch.place(i)}: {record.reason}, which JSON cannot hold; write .parquet")
-        try:
-            yield json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-        except ValueError as error:
-            column = next((name for name, value in record.items() if not _finite(value)), "?")
-            raise TitheError(
-                f"{batch.place(i)}: column {column!r} holds NaN or an infinity, which JSON cannot hold; write .parquet"
-            ) from error
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(map(_finite, value.values()))
-    return all(map(_finite, value)) if isinstance(value, list) else True
 
 
 @contextmanager
@@ -180,13 +147,10 @@ def _inferred(corpus: Corpus, rows: Rows, weight_column: str) -> pa.Schema:
     seen = JsonType()
     try:
         for batch in corpus.take(rows, None):
+            _check_weight(batch, weight_column)
             for i, record in enumerate(batch.records()):
                 if not isinstance(record, dict):
                     raise TitheError(f"{batch.place(i)}: {record.reason}")
-                if weight_column in record:
-                    raise TitheError(
-                        f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column"
-                    )
                 try:
                     seen.see(record)
                 except Unfit as error:
@@ -194,6 +158,12 @@ def _inferred(corpus: Corpus, rows: Rows, weight_column: str) -> pa.Schema:
         return pa.schema(seen.fields())
     except Unfit as error:
         raise _unconvertible(str(corpus.files[0].path), error) from error
+
+
+def _check_weight(batch: Batch, weight_column: str) -> None:
+    for i, record in enumerate(batch.records()):
+        if isinstance(record, dict) and weight_column in record:
+            raise TitheError(f"{batch.place(i)}: has a field {weight_column!r} already; choose another --weight-column")
 
 
 def _columns(batch: Batch, schema: pa.Schema) -> list[pa.Array]:

@@ -108,7 +108,7 @@ CASES: dict[str, tuple[Callable[[], object], tuple[str, ...], int, str]] = {
     "unknown encoder": (jsonl("c.jsonl"), (*BASIC, "--encoder", "lexicl"), 1, "--encoder lexicl: no such encoder; did you mean lexical?"),
     "loss that is not there": (jsonl("c.jsonl"), (*BASIC, "--loss", "column:nothing"), 1, "the loss in 'nothing' is None, not a number"),
     "loss column that is not there": (parquet("c.parquet", text=["a"]), ("c.parquet", "-o", "s.parquet", "--loss", "column:nothing"), 2, "--loss column:nothing: there is no field 'nothing' in c.parquet, which has text"),
-    "unknown loss": (jsonl("c.jsonl"), (*BASIC, "--loss", "perplexity"), 2, "--loss 'perplexity'"),
+    "unknown loss": (jsonl("c.jsonl"), (*BASIC, "--loss", "perplexity"), 2, "--loss perplexity: no such source; use none, column:NAME"),
     "output exists": (existing, BASIC, 1, "s.jsonl: exists already; --force overwrites it"),
     "output of an unknown kind": (jsonl("c.jsonl"), ("c.jsonl", "-o", "s.csv"), 2, "s.csv: the output's name must end in"),
     "output in no folder": (jsonl("c.jsonl"), ("c.jsonl", "-o", "no/s.jsonl"), 1, "no/s.jsonl: cannot write into its folder"),

@@ -1,0 +1,50 @@
+"""`file:PATH`: losses that somebody computed before, by overall row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.corpus import BadRecord, Corpus, open_corpus
+from tithe.selection.errors import TitheError
+from tithe.selection.losses.base import checked_loss
+
+
+class FileLoss:
+    """Reads JSONL or Parquet with the fields `row` (overall row, from 0) and `loss`; more rows may stand there."""
+
+    field: str | None = None
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.asked = 0
+
+    def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """See LossSource.losses. Raises TitheError for rows without a loss, and for rows with two."""
+        self.asked += len(rows)
+        found = np.full(len(rows), np.nan)
+        with TemporaryDirectory(prefix="tithe-") as spool:
+            for batch in open_corpus([self._path], spool=Path(spool)).batches(("row", "loss")):
+                for i, record in enumerate(batch.records()):
+                    if isinstance(record, BadRecord):
+                        raise TitheError(f"{batch.place(i)}: {record.reason}")
+                    row = record.get("row")
+                    if isinstance(row, bool) or not isinstance(row, int) or row < 0:
+                        raise TitheError(f"{batch.place(i)}: 'row' is {row!r}, not the number of a record")
+                    at = int(np.searchsorted(rows, row))
+                    if at == len(rows) or rows[at] != row:
+                        continue
+                    if not np.isnan(found[at]):
+                        raise TitheError(f"{batch.place(i)}: a second loss for row {row}")
+                    found[at] = checked_loss(record.get("loss"), "loss", batch.place(i))
+        missing = np.flatnonzero(np.isnan(found))
+        if len(missing):
+            first = int(rows[missing[0]])
+            raise TitheError(
+                f"{self._path}: has no loss for {len(missing)} of {len(rows)} centres; the first is row {first} "
+                f"({corpus.place(first)})"
+            )
+        return found
