@@ -31,11 +31,12 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# A strict editable install links files, not folders: when one is added or removed, the folder is newer than the stamp.
+# Both installs are editable, so that neither runs an old copy. A strict one links files, not folders, for the type
+# checker's sake: when a file is added or removed, its folder is newer than the stamp.
 FOLDERS := $(shell find cli selection embedders -type d -not -name __pycache__)
 
-.venv/installed: pyproject.toml .venv/bin/python $(shell find cli selection embedders -name '*.py')
-	$(BIN)/python -m pip install --quiet .
+.venv/installed: pyproject.toml .venv/bin/python $(FOLDERS)
+	$(BIN)/python -m pip install --quiet --editable . --config-settings editable_mode=strict
 	@touch $@
 
 # torch first, alone: pip then takes a CPU build where one is at hand, and sentence-transformers keeps it.

@@ -19,7 +19,7 @@ from tithe.selection.errors import TitheError
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
 from tithe.selection.pipeline import Encoder, Notify, find_text_rule
-from tithe.selection.plan import Plan, make_plan
+from tithe.selection.plan import Plan
 from tithe.selection.reservoir import Reservoir
 from tithe.selection.stages import Progress, no_progress
 from tithe.selection.subset import check_writable
@@ -90,14 +90,7 @@ def forecast(
     if records == len(bad):
         raise TitheError(f"{options.inputs[0]}: the input holds no usable records")
     reading = time.perf_counter() - start
-    plan = make_plan(
-        records,
-        clusters=options.clusters,
-        epsilon=options.epsilon,
-        size=options.size,
-        fraction=options.fraction,
-        sampler=options.sampler,
-    )
+    plan = options.plan(records)
     points = min(records, plan.clusters * clustering.POINTS_PER_CENTRE)
     searched = records + clustering.training_visits(points, plan.clusters)
     search_rate = _search_rate(plan.clusters, dimensions)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
 from tithe.selection.errors import UsageError
-from tithe.selection.plan import Sampler, check_size_options
+from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 
 CorpusFormat = Literal["parquet", "jsonl"]
 
@@ -56,6 +56,17 @@ class Options:
             raise UsageError(f"--seed {self.seed}: at least 0 is needed")
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
+
+    def plan(self, records: int) -> Plan:
+        """The sizes for a corpus of `records` records."""
+        return make_plan(
+            records,
+            clusters=self.clusters,
+            epsilon=self.epsilon,
+            size=self.size,
+            fraction=self.fraction,
+            sampler=self.sampler,
+        )
 
     def recorded(self) -> dict[str, Any]:
         """For the manifest, under the names of the command line: what the selection depends on."""

@@ -136,7 +136,9 @@ class Outputs:
             for source, target in staged.items()
             if source != staged_manifest
         ]
-        staged_manifest.write_text(to_json({**manifest, "outputs": written}), encoding="utf-8")
+        # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
+        text = to_json({**manifest, "outputs": written})
+        staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")
         for source in staged:
             _sync(source)
         vouching.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from tithe.selection.losses import LossSource, make_loss_source
 from tithe.selection.manifest import BackgroundHashes, Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, staged_rows, staged_subset
-from tithe.selection.plan import Plan, make_plan
+from tithe.selection.plan import Plan
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, Scores, score
@@ -193,14 +193,7 @@ def _embed(
 def _cluster(options: Options, records: int, embeddings: Embeddings, stages: Stages) -> tuple[Plan, Clustering]:
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
-    plan = make_plan(
-        records,
-        clusters=options.clusters,
-        epsilon=options.epsilon,
-        size=options.size,
-        fraction=options.fraction,
-        sampler=options.sampler,
-    )
+    plan = options.plan(records)
     with stages("draw training points", records) as advance:
         rng = np.random.default_rng([options.seed, _TRAINING_STREAM])
         points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng, advance)

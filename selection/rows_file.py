@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     """A row for each selected record, in input order."""
     clusters, sample, at = outcome.clusters, outcome.sample, outcome.sample.positions
     files, rows_in_file = corpus.locate(outcome.rows)
-    names = pa.array([str(file.path) for file in corpus.files])
+    names = pa.array([os.fsencode(file.path).decode("utf-8", "backslashreplace") for file in corpus.files])
     return pa.table(
         {
             "file": pa.DictionaryArray.from_arrays(pa.array(files, pa.int32()), names).cast(pa.string()),

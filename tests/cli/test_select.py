@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -260,6 +262,16 @@ def test_names_with_spaces_unicode_and_braces(tithe: Tithe, tmp_path: Path) -> N
     ran = tithe("select", "my cörpus {1}.jsonl", "-o", "süb set.jsonl", "--size", "5")
     assert ran.code == 0, ran.err
     assert manifest_of(tmp_path / "süb set.jsonl")["inputs"][0]["path"] == "my cörpus {1}.jsonl"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 there")
+def test_a_file_name_that_is_no_utf_8(tithe: Tithe, tmp_path: Path) -> None:
+    name = os.fsdecode(b"corp\xffus.jsonl")
+    write_jsonl(tmp_path / name, make_records(40))
+    ran = tithe("select", name, "-o", "s.jsonl", "--size", "5")
+    assert ran.code == 0, ran.err
+    assert manifest_of(tmp_path / "s.jsonl")["inputs"][0]["path"] == name
+    assert rows_of(tmp_path / "s.jsonl")[0]["file"] == "corp\\xffus.jsonl"
 
 
 def test_the_weight_column_can_have_another_name(tithe: Tithe, tmp_path: Path) -> None:
