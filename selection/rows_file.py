@@ -35,4 +35,5 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
 
 def write_rows(table: pa.Table, path: Path) -> None:
     """Write the rows file."""
-    pq.write_table(table, path, compression="zstd")
+    with path.open("wb") as out:
+        pq.write_table(table, out, compression="zstd")

@@ -110,7 +110,7 @@ def _write_parquet(
     weight = pa.field(weight_column, pa.float64(), nullable=False)
     schema = schema.append(weight).with_metadata(_with_feature(schema.metadata, weight_column))
     try:
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        with path.open("wb") as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
             held: list[pa.RecordBatch] = []
             rows = size = 0
             for columns, weights in weighted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -23,7 +24,11 @@ def chunks(file: InputFile) -> Iterator[bytes]:
     if compression and file.size == 0:
         raise TitheError(f"{file.path}: is empty, which no {compression} file is: truncated?")
     try:
-        with pa.input_stream(str(file.readable), compression=compression, buffer_size=CHUNK) as stream:
+        # By its bytes: Arrow takes a name that is no UTF-8 only so.
+        with (
+            pa.OSFile(os.fsencode(file.readable)) as source,
+            pa.input_stream(source, compression, CHUNK) as stream,
+        ):
             while chunk := stream.read(CHUNK):
                 yield chunk
     except (OSError, pa.ArrowException) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -168,9 +169,11 @@ def _leaves(parquet: pq.ParquetFile, fields: Collection[str] | None) -> list[str
 def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
     file.check_unchanged()
     try:
-        with pq.ParquetFile(
-            file.readable, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
-        ) as parquet:
+        # By its bytes: Arrow takes a name that is no UTF-8 only so.
+        with (
+            pa.OSFile(os.fsencode(file.readable)) as source,
+            pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True) as parquet,
+        ):
             yield parquet
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0].rstrip(".")

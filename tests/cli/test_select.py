@@ -268,10 +268,15 @@ def test_names_with_spaces_unicode_and_braces(tithe: Tithe, tmp_path: Path) -> N
 def test_a_file_name_that_is_no_utf_8(tithe: Tithe, tmp_path: Path) -> None:
     name = os.fsdecode(b"corp\xffus.jsonl")
     write_jsonl(tmp_path / name, make_records(40))
-    ran = tithe("select", name, "-o", "s.jsonl", "--size", "5")
+    output = os.fsdecode(b"s\xfe.parquet")
+    ran = tithe("select", name, "-o", output, "--size", "5")
     assert ran.code == 0, ran.err
-    assert manifest_of(tmp_path / "s.jsonl")["inputs"][0]["path"] == name
-    assert rows_of(tmp_path / "s.jsonl")[0]["file"] == "corp\\xffus.jsonl"
+    assert manifest_of(tmp_path / output)["inputs"][0]["path"] == name
+    with Path(output).open("rb") as subset, Path(f"{output}.rows.parquet").open("rb") as rows:
+        assert len(pq.read_table(subset)) == 5
+        assert pq.read_table(rows)["file"][0].as_py() == "corp\\xffus.jsonl"
+    ran = tithe("select", output, "-o", "t.jsonl", "--size", "2", "--weight-column", "w")
+    assert ran.code == 0, ran.err
 
 
 def test_the_weight_column_can_have_another_name(tithe: Tithe, tmp_path: Path) -> None:
