@@ -19,6 +19,8 @@ class FileLoss:
     field: str | None = None
 
     def __init__(self, path: str) -> None:
+        if not Path(path).is_file():  # now, not after the long work
+            raise TitheError(f"--loss file:{path}: no such file")
         self._path = path
         self.asked = 0
 
