@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from tithe.selection.blas import load_faiss
 from tithe.selection.parallel import ordered_map
@@ -93,9 +93,9 @@ def search_all(
     points: Vectors, centroids: Vectors, advance: Callable[[int], object] = lambda n: None
 ) -> tuple[Labels, npt.NDArray[np.float32]]:
     """Nearest centroid of each point, and the squared distance to it; both of shape (m,)."""
-    blocks = (points[start : start + BLOCK] for start in range(0, len(points), BLOCK))
-    found = list(_search(blocks, centroids, advance))
-    return np.concatenate([labels for labels, _ in found]), np.concatenate([distances for _, distances in found])
+    found = list(_search(_cut(points), centroids, advance))
+    labels = np.concatenate([labels[:, 0] for labels, _ in found])
+    return labels, np.concatenate([distances[:, 0] for _, distances in found])
 
 
 def cluster(
@@ -134,6 +134,12 @@ def cluster(
     return Clustering(labels, distances, centres[kept], centre_vectors, cost)
 
 
+def nearest_other(vectors: Vectors) -> npt.NDArray[np.int64]:
+    """For each vector, the position of the one nearest to it among the others, shape (k,); k >= 2."""
+    found = np.concatenate([positions for positions, _ in _search(_cut(vectors), vectors, neighbours=2)])
+    return np.where(found[:, 0] == np.arange(len(vectors)), found[:, 1], found[:, 0]).astype(np.int64)
+
+
 def similarity_order(vectors: Vectors) -> npt.NDArray[np.int64]:
     """An order of vectors, shape (k,), in which neighbours are alike.
 
@@ -142,15 +148,16 @@ def similarity_order(vectors: Vectors) -> npt.NDArray[np.int64]:
     """
     order = np.arange(len(vectors))
     pending = [(0, len(vectors))]
-    while pending:
-        start, end = pending.pop()
-        if end - start < 3:
-            continue
-        part = vectors[order[start:end]].astype(np.float64)
-        part -= part.mean(axis=0)
-        order[start:end] = order[start:end][np.argsort(part @ _principal_axis(part), kind="stable")]
-        middle = (start + end) // 2
-        pending += [(start, middle), (middle, end)]
+    with threadpool_limits(1):  # the number of threads must not change how BLAS rounds
+        while pending:
+            start, end = pending.pop()
+            if end - start < 3:
+                continue
+            part = vectors[order[start:end]].astype(np.float64)
+            part -= part.mean(axis=0)
+            order[start:end] = order[start:end][np.argsort(part @ _principal_axis(part), kind="stable")]
+            middle = (start + end) // 2
+            pending += [(start, middle), (middle, end)]
     return order
 
 
@@ -193,21 +200,30 @@ def _stages(points: int, k: int) -> list[tuple[int, int]]:
     return [(max(min(points, 8 * k), int(points * share)), iterations) for share, iterations in _STAGES]
 
 
+def _cut(vectors: Vectors) -> Iterable[Vectors]:
+    return (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
+
+
 def _search(
-    blocks: Iterable[Vectors], centroids: Vectors, advance: Callable[[int], object]
+    blocks: Iterable[Vectors],
+    targets: Vectors,
+    advance: Callable[[int], object] = lambda n: None,
+    *,
+    neighbours: int = 1,
 ) -> Iterable[tuple[Labels, npt.NDArray[np.float32]]]:
-    """(labels, squared distances) of each block against its nearest centroid."""
+    """Positions of the nearest targets and squared distances to them for each block, both (rows, neighbours)."""
     faiss = load_faiss()
-    index = faiss.IndexFlatL2(centroids.shape[1])
-    index.add(centroids)
-    for found in ordered_map(partial(_search_block, index), blocks, initializer=partial(faiss.omp_set_num_threads, 1)):
+    index = faiss.IndexFlatL2(targets.shape[1])
+    index.add(targets)
+
+    def search(block: Vectors) -> tuple[Labels, npt.NDArray[np.float32]]:
+        distances, positions = index.search(block, neighbours)
+        return positions.astype(np.int32), distances
+
+    # One thread for each search: the number of threads must not change how BLAS rounds.
+    for found in ordered_map(search, blocks, initializer=partial(faiss.omp_set_num_threads, 1)):
         advance(len(found[0]))
         yield found
-
-
-def _search_block(index: Any, block: Vectors) -> tuple[Labels, npt.NDArray[np.float32]]:
-    distances, labels = index.search(block, 1)
-    return labels[:, 0].astype(np.int32), distances[:, 0]
 
 
 def _assign(
@@ -227,7 +243,8 @@ def _assign(
             in_search.append(block)
             yield block
 
-    for label, distance in _search(remembered(), centroids, advance):
+    for labels_found, distances in _search(remembered(), centroids, advance):
+        label, distance = labels_found[:, 0], distances[:, 0]
         block = in_search.pop(0)
         order = np.lexsort((distance, label))
         first = order[np.flatnonzero(np.diff(label[order], prepend=-1))]

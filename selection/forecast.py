@@ -76,8 +76,9 @@ def forecast(
     start = time.perf_counter()
     with TemporaryDirectory(prefix="tithe-") as folder:
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
-        outputs.check_apart_from(corpus.files, options.inputs)
-        check_writable(corpus, outputs.format, options.weight_column)
+        if options.output is not None:
+            outputs.check_apart_from(corpus.files, options.inputs)
+            check_writable(corpus, outputs.format, options.weight_column)
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.blas import load_faiss
+from tithe.selection.clustering import nearest_other
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,12 +49,7 @@ def auto_lambda(
         spread_total: Σ v(e) over all records.
     """
     if len(centres) > 1:
-        faiss = load_faiss()
-        index = faiss.IndexFlatL2(centres.shape[1])
-        index.add(centres)
-        _, found = index.search(centres, 2)
-        own = np.arange(len(centres))
-        neighbour = np.where(found[:, 0] == own, found[:, 1], found[:, 0])
+        neighbour = nearest_other(centres)
         gaps = ((centres - centres[neighbour]).astype(np.float64) ** 2).sum(axis=1) ** (z / 2)
         differences = np.abs(losses - losses[neighbour])
         if gaps.sum() > 0 and differences.sum() > 0:
