@@ -3,7 +3,7 @@
 The features of a text are its tokens, the pairs of neighbouring tokens, and the beginnings of its longer
 words. Tokens are words in lower case, single punctuation marks and symbols, and single characters of the
 scripts that put no spaces between words. No feature is ever a Python object: all is arithmetic on the UTF-8
-bytes of the batch. That is ten times as fast as a loop over tokens, and since numpy lets go of the
+bytes of the batch. That is several times as fast as a loop over tokens, and since numpy lets go of the
 interpreter's lock meanwhile, threads share the work.
 """
 

@@ -1,8 +1,8 @@
 """The kernel that faiss's BLAS should use, chosen before faiss is imported.
 
-The wheel of faiss-cpu bundles an OpenBLAS that does not know recent CPUs and falls back to slow kernels: SSE3 on
-some Intel machines (a quarter of the speed), AVX2 on AMD machines with AVX-512 (half). OPENBLAS_CORETYPE
-overrides its choice, but is read only once, while the library loads.
+The wheel of faiss-cpu bundles an OpenBLAS that does not know recent CPUs and falls back to kernels for SSE, at a
+fraction of the speed (tests/benchmarks/blas.py). OPENBLAS_CORETYPE overrides its choice, but is read only once, while
+the library loads.
 """
 
 from __future__ import annotations

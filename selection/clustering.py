@@ -144,7 +144,7 @@ def similarity_order(vectors: Vectors) -> npt.NDArray[np.int64]:
     """An order of vectors, shape (k,), in which neighbours are alike.
 
     Cuts the set in half along its principal axis, and each half again: O(k d log k), where a chain of nearest
-    neighbours would take O(k² d) and, measured on T0, samples no better.
+    neighbours would take O(k² d).
     """
     order = np.arange(len(vectors))
     pending = [(0, len(vectors))]
@@ -165,7 +165,7 @@ def sampling_order(clustering: Clustering) -> npt.NDArray[np.int64]:
     """The order in which records are drawn, a permutation of range(n): like clusters together, each in input order.
 
     Corpora are often sorted by source or topic, so that input order within a cluster spreads the sample over
-    them at no cost; measured on T0 it was better than the order of distance or of a projection.
+    them at no cost (tests/benchmarks/sampling.py compares it with the order of distance, and with none).
     """
     rank = np.empty(clustering.k, np.int32)
     rank[similarity_order(clustering.centre_vectors)] = np.arange(clustering.k, dtype=np.int32)

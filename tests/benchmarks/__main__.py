@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks.common import RESULTS, machine
 
-NAMES = ("lexical", "sampling", "end_to_end", "kmeans", "precomputed", "threads")
+NAMES = ("blas", "lexical", "sampling", "end_to_end", "kmeans", "precomputed", "threads")
 
 
 def main() -> None:

@@ -80,6 +80,12 @@ def _designs(vectors: np.ndarray, loss: np.ndarray, seed: int) -> dict[str, Call
     }.items():
         p = inclusion_probabilities(values, SIZE)
         designs[name] = partial(draw_pivotal, p, order)
+    p = inclusion_probabilities(scores(of_centres, UNIFORM_SHARE), SIZE)
+    rank = np.empty(clusters.k, np.int64)
+    rank[clustering.similarity_order(clusters.centre_vectors)] = np.arange(clusters.k)
+    by_distance = np.lexsort((clusters.squared_distances, rank[clusters.labels]))
+    designs["pivotal, by distance within clusters"] = partial(draw_pivotal, p, by_distance)
+    designs["pivotal, records in no order"] = partial(draw_pivotal, p, np.random.default_rng(seed).permutation(n))
     return designs
 
 
