@@ -37,7 +37,10 @@ class _Lambda(click.ParamType):
 @click.option(
     "--encoder", default="lexical", show_default=True, metavar="SPEC", help="See 'tithe encoders' for what there is."
 )
-@click.option("--device", metavar="NAME", help="Device of a neural encoder: cpu, cuda, mps.")
+@click.option(
+    "--device", metavar="NAME",
+    help="Device of neural encoders and of model: losses.  [default: cuda, then mps, then cpu]",
+)  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Batch size of a neural encoder.")
 @click.option("--normalize/--no-normalize", default=True, help="Bring embeddings to unit length.  [default: yes]")
 @click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]")
@@ -54,7 +57,8 @@ class _Lambda(click.ParamType):
     default="none",
     show_default=True,
     metavar="SPEC",
-    help="Losses of the centres: none, column:NAME, file:PATH (with row and loss), or exec:COMMAND.",
+    help="Losses of the centres: none, column:NAME, file:PATH (with row and loss), exec:COMMAND, "
+    "model:NAME_OR_FOLDER, or module:attribute.",
 )
 @click.option(
     "--loss-timeout",
@@ -65,12 +69,28 @@ class _Lambda(click.ParamType):
     help="Seconds for which an exec:COMMAND may be silent.",
 )
 @click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
+    help="Numbers that model: losses are calculated with; auto is bfloat16 on CUDA devices that have it, else float32.",
+)  # fmt: skip
+@click.option("--score-subset", is_flag=True, help="Ask for the losses of the subset too: an estimate with interval.")
+@click.option("--validate", type=int, metavar="V", help="Ask for the losses of V random records too: a forecast.")
+@click.option("--validation-loss", metavar="SPEC", help="Where these come from.  [default: as --loss]")
+@click.option(
     "--sampler", type=click.Choice(["pivotal", "iid"]), default="pivotal", show_default=True,
     help="Distinct records spread over the clusters, or independent draws (Algorithm 1 as printed).",
 )  # fmt: skip
 @click.option("--keep-centers", is_flag=True, help="Take the K centres with certainty, within the budget.")
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of every random step.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the draw.")
+@click.option(
+    "--cluster-seed", type=int, default=0, show_default=True, metavar="N",
+    help="Seed of the encoder's fit, the clusters and the records of --validate.",
+)  # fmt: skip
+@click.option(
+    "--work-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Keep embeddings and clusters here, and find them again.",
+)  # fmt: skip
+@click.option("--exclude", multiple=True, metavar="SUBSET", help="Leave out what an earlier subset took; repeatable.")
 @click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True, expose_value=False,
     callback=use_config, metavar="FILE.toml", help="Options from a file; those given here win.",
@@ -82,7 +102,6 @@ class _Lambda(click.ParamType):
 def select(
     inputs: tuple[str, ...],
     output: str | None,
-    device: str | None,
     batch_size: int | None,
     dry_run: bool,
     quiet: bool,
@@ -109,12 +128,15 @@ def select(
     from tithe.cli.summary import summary_lines
     from tithe.embedders.registry import make_encoder
     from tithe.selection.forecast import forecast
+    from tithe.selection.losses import runs_model
     from tithe.selection.options import Options
     from tithe.selection.pipeline import select as run
 
     path = None if output in (None, "-") else Path(output)
     options = Options(inputs=inputs, output=path, **settings)
-    encoder = make_encoder(options.encoder, device=device, batch_size=batch_size)
+    encoder = make_encoder(
+        options.encoder, device=options.device, device_shared=runs_model(options.loss), batch_size=batch_size
+    )
     progress = terminal_progress(quiet=quiet)
 
     def notify(message: str) -> None:

@@ -33,6 +33,10 @@ class FittedEncoder(TextEncoder, Protocol):
     `fit_records` says how many texts it wants to learn from at most, `fit_characters` how much it reads of each.
     """
 
+    def recipe(self) -> Mapping[str, Any]:
+        """What vectors depend on besides the texts and the seed of `fit`, in JSON values; known before `fit`."""
+        ...
+
     @property
     def fit_records(self) -> int: ...
 

@@ -81,18 +81,17 @@ class LexicalEncoder:
         """See FittedEncoder."""
         return FIT_CHARACTERS
 
+    def recipe(self) -> Mapping[str, Any]:
+        """See FittedEncoder.recipe."""
+        return {"name": "lexical", "version": VERSION, "dimensions": self._dimensions}
+
     def identity(self) -> Mapping[str, Any]:
         """Name, options and a SHA-256 of what was fitted. Raises RuntimeError before `fit`."""
         model = self._fitted()
         digest = hashlib.sha256()
         for array in (model.columns, model.weights, model.components):
             digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-        return {
-            "name": "lexical",
-            "version": VERSION,
-            "dimensions": self._dimensions,
-            "sha256": digest.hexdigest(),
-        }
+        return {**self.recipe(), "sha256": digest.hexdigest()}
 
     def fit(self, texts: Sequence[str], *, seed: int) -> None:
         """Learn which features are common, what they weigh, and their main directions.

@@ -26,12 +26,15 @@ class Request:
     argument: str = ""
     device: str | None = None
     batch_size: int | None = None
+    device_shared: bool = False
+    """Whether the device was given for something else, too: then no encoder refuses it."""
 
     def refuse(self, name: str, *, argument: bool = True, hardware: bool = True) -> None:
         """Raise EncoderError for what the encoder `name` has no use for, rather than ignore it."""
         if argument and self.argument:
             raise EncoderError(f"--encoder {name}: takes no argument, {self.argument!r} was given")
-        if hardware and (self.device is not None or self.batch_size is not None):
+        device = self.device is not None and not self.device_shared
+        if hardware and (device or self.batch_size is not None):
             raise EncoderError(f"--encoder {name}: --device and --batch-size mean nothing to it; leave them out")
 
 
@@ -94,15 +97,18 @@ def installed() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
 
 
-def make_encoder(spec: str, *, device: str | None = None, batch_size: int | None = None) -> Encoder:
+def make_encoder(
+    spec: str, *, device: str | None = None, device_shared: bool = False, batch_size: int | None = None
+) -> Encoder:
     """Make the encoder that SPEC names.
 
     SPEC is a built-in name, a name from the entry-point group (a callable that takes the text after the colon), or
     `module:attribute`: an encoder, or a callable without arguments that returns one; the module may lie in the
-    current folder. Raises EncoderError.
+    current folder. An encoder without a use for the device refuses it, unless it is shared with something else.
+    Raises EncoderError.
     """
     name, _, argument = spec.partition(":")
-    request = Request(argument, device, batch_size)
+    request = Request(argument, device, batch_size, device_shared)
     if name in BUILT_IN:
         return BUILT_IN[name].make(request)
     request.refuse(spec, argument=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +33,11 @@ class BadRecords:
             self._rows.add(row)
             if len(self.places) < PLACES_KEPT:
                 self.places.append(f"{place}: {reason}")
+
+    def remember(self, rows: Iterable[int], places: Sequence[str]) -> None:
+        """Take over what an earlier reading of the same records reported."""
+        self._rows = set(rows)
+        self.places = list(places)
 
     def __len__(self) -> int:
         return len(self._rows)

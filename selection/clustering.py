@@ -134,10 +134,19 @@ def cluster(
     return Clustering(labels, distances, centres[kept], centre_vectors, cost)
 
 
-def nearest_other(vectors: Vectors) -> npt.NDArray[np.int64]:
-    """For each vector, the position of the one nearest to it among the others, shape (k,); k >= 2."""
-    found = np.concatenate([positions for positions, _ in _search(_cut(vectors), vectors, neighbours=2)])
-    return np.where(found[:, 0] == np.arange(len(vectors)), found[:, 1], found[:, 0]).astype(np.int64)
+def neighbours(vectors: Vectors, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """For each vector the `count` nearest others, nearest first: positions and squared distances, both (k, count).
+
+    1 <= count < k.
+    """
+    found = list(_search(_cut(vectors), vectors, neighbours=count + 1))
+    positions = np.concatenate([block for block, _ in found]).astype(np.int64)
+    squared = np.concatenate([block for _, block in found]).astype(np.float64)
+    # A vector finds itself first, unless others are equal to it.
+    itself = positions == np.arange(len(vectors))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    shape = (len(vectors), count)
+    return positions[~itself].reshape(shape), np.maximum(squared[~itself], 0.0).reshape(shape)
 
 
 def similarity_order(vectors: Vectors) -> npt.NDArray[np.int64]:

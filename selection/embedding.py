@@ -201,31 +201,38 @@ def embed_texts(
     *,
     normalize: bool,
     advance: Advance,
-) -> StoredEmbeddings:
-    """Embed every record's text into the store; reading goes on while the encoder works."""
+) -> npt.NDArray[np.uint32]:
+    """Embed every record's text into the store; reading goes on while the encoder works.
+
+    Returns the characters of each text, shape (n,).
+    """
     check = VectorCheck(corpus, bad, normalize=normalize)
 
-    def encode(batch: tuple[Rows, list[str]]) -> tuple[Rows, Vectors]:
+    lengths = [np.empty(0, np.uint32)]
+
+    def encode(batch: tuple[Rows, list[str]]) -> tuple[npt.NDArray[np.uint32], Vectors]:
         rows, texts = batch
-        return check(rows, encoder.encode(texts))
+        usable, vectors = check(rows, encoder.encode(texts))
+        characters = np.fromiter(map(len, texts), np.uint32, len(texts))
+        return characters[np.isin(rows, usable)], vectors
 
     batches = _regrouped(usable_texts(corpus, rule, bad, lambda count: None), ENCODER_BATCH)
     with store:
         # One thread: encoders use all cores by themselves, and need not be safe to call from several threads.
-        for rows, vectors in ordered_map(encode, batches, threads=1):
-            if len(rows):
+        for characters, vectors in ordered_map(encode, batches, threads=1):
+            if len(characters):
                 store.append(vectors)
-            advance(len(rows))
-    return StoredEmbeddings(store)
+                lengths.append(characters)
+            advance(len(characters))
+    return np.concatenate(lengths)
 
 
-def store_looked_up(embeddings: LookedUpEmbeddings, store: EmbeddingStore, advance: Advance) -> StoredEmbeddings:
+def store_looked_up(embeddings: LookedUpEmbeddings, store: EmbeddingStore, advance: Advance) -> None:
     """Copy looked-up vectors into the store: for corpora in which looking them up again means parsing again."""
     with store:
         for vectors in embeddings.blocks():
             store.append(vectors)
             advance(len(vectors))
-    return StoredEmbeddings(store)
 
 
 def _regrouped(batches: Iterable[tuple[Rows, list[str]]], size: int) -> Iterator[tuple[Rows, list[str]]]:

@@ -16,9 +16,10 @@ from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Corpus, TextRule, open_corpus
 from tithe.selection.embedding import LookedUpEmbeddings, usable_texts
 from tithe.selection.errors import TitheError
+from tithe.selection.groundwork import Encoder, check_field, find_text_rule
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
-from tithe.selection.pipeline import Encoder, Notify, find_text_rule
+from tithe.selection.pipeline import Notify, loss_source
 from tithe.selection.plan import Plan
 from tithe.selection.reservoir import Reservoir
 from tithe.selection.stages import Progress, no_progress
@@ -73,12 +74,14 @@ def forecast(
     Raises what `select` would raise for the same options and records. Nothing is left behind.
     """
     outputs = Outputs.of(options.output, overwrite=True)
+    losses = loss_source(options, options.loss)
     start = time.perf_counter()
     with TemporaryDirectory(prefix="tithe-") as folder:
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
         if options.output is not None:
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column)
+        check_field(corpus, losses.field, f"--loss {options.loss}")
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")

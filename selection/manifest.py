@@ -16,20 +16,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import RecordEncoder, TextEncoder
 from tithe.selection import blas
-from tithe.selection.bad_records import BadRecords
-from tithe.selection.clustering import Clustering
-from tithe.selection.corpus import Corpus, TextRule
+from tithe.selection.corpus import Corpus
+from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
-from tithe.selection.plan import Plan
+from tithe.selection.proxy import Proxy
 from tithe.selection.sampling import Sample
 from tithe.selection.sensitivity import Scores
 from tithe.selection.weights import summarize
 
 SCHEMA_VERSION = 1
 
-_LIBRARIES = ("numpy", "faiss-cpu", "pyarrow", "scikit-learn", "scipy", "sentence-transformers", "torch")
+_LIBRARIES = (
+    "numpy",
+    "faiss-cpu",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "sentence-transformers",
+    "transformers",
+    "torch",
+)
 _CHUNK = 1 << 20
 
 
@@ -37,26 +44,28 @@ _CHUNK = 1 << 20
 class Outcome:
     """All that the method found out about a corpus."""
 
-    rule: TextRule | None
-    bad: BadRecords
-    plan: Plan
-    clusters: Clustering
+    ground: Groundwork
+    excluded: int
+    """Records left out because an earlier subset has them."""
+    proxy: Proxy
     scores: Scores
-    loss_queries: int
     sample: Sample
     rows: npt.NDArray[np.int64]
     """Overall row of each selected record, ascending."""
+    loss: dict[str, Any]
+    """Where the losses of the centres are from."""
+    losses_asked: int
+    evidence: dict[str, Any]
 
 
 def describe(
     options: Options,
     corpus: Corpus,
-    encoder: TextEncoder | RecordEncoder,
     outcome: Outcome,
     digests: Sequence[str],
 ) -> dict[str, Any]:
     """The manifest of a selection, without what differs from run to run."""
-    clusters = outcome.clusters
+    ground, clusters = outcome.ground, outcome.ground.clusters
     return {
         "schema_version": SCHEMA_VERSION,
         "versions": versions(),
@@ -75,23 +84,28 @@ def describe(
         ],
         "rows": corpus.row_count(),
         "bad_records": {
-            "policy": outcome.bad.policy,
-            "count": len(outcome.bad),
-            "first_places": outcome.bad.places,
+            "policy": ground.bad.policy,
+            "count": len(ground.bad),
+            "first_places": ground.bad.places,
         },
-        "text": None if outcome.rule is None else {"rule": outcome.rule.name, "fields": list(outcome.rule.fields)},
-        "encoder": dict(encoder.identity()),
+        "text": None if ground.rule is None else {"rule": ground.rule.name, "fields": list(ground.rule.fields)},
+        "encoder": dict(ground.encoder),
         "n": len(clusters.labels),
         "d": int(clusters.centre_vectors.shape[1]),
         "k": clusters.k,
-        "k_requested": outcome.plan.clusters,
+        "k_requested": ground.plan.clusters,
         "kmeans_cost": clusters.cost,
-        "epsilon": outcome.plan.epsilon,
+        "epsilon": ground.plan.epsilon,
         "z": options.z,
         "lambda": outcome.scores.smoothness,
         "uniform_share": outcome.scores.uniform_share,
-        "loss_queries": outcome.loss_queries,
+        "proxy": outcome.proxy.describe(),
+        "loss": outcome.loss,
+        "loss_queries": outcome.losses_asked,
+        "excluded": outcome.excluded,
+        "reused": list(ground.reused),
         "weights": asdict(summarize(outcome.sample.weights)),
+        "evidence": outcome.evidence,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
 from tithe.selection.errors import UsageError
+from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 
 CorpusFormat = Literal["parquet", "jsonl"]
@@ -25,6 +26,8 @@ class Options:
     template: str | None = None
     on_bad_record: Policy = "fail"
     encoder: str = "lexical"
+    device: str | None = None
+    """Where neural networks run: the encoder's and the loss source's. None leaves it to them."""
     normalize: bool = True
     clusters: int | None = None
     epsilon: float | None = None
@@ -36,10 +39,25 @@ class Options:
     loss: str = "none"
     loss_timeout: float = 600.0
     """Seconds that a loss source may be silent."""
+    dtype: Dtype = "auto"
+    """What a model of a loss source calculates in."""
+    score_subset: bool = False
+    """Ask for the losses of the selected records as well, for an estimate with an interval."""
+    validate: int | None = None
+    """Records drawn at random whose losses are asked for as well."""
+    validation_loss: str | None = None
+    """Where their losses are from; None: from `loss`."""
+    work_dir: Path | None = None
+    """Where embeddings and clusters are kept for later runs."""
+    exclude: tuple[str, ...] = ()
+    """Earlier subsets of the same corpus, whose records are left out."""
     sampler: Sampler = "pivotal"
     keep_centers: bool = False
     weight_column: str = "weight"
     seed: int = 0
+    """Of the draw."""
+    cluster_seed: int = 0
+    """Of the encoder's fit, the clusters and the validated records, which stay when another subset is drawn."""
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -52,8 +70,15 @@ class Options:
             raise UsageError(f"--lambda {self.smoothness}: auto, or a finite number of at least 0, is needed")
         if not self.loss_timeout > 0:
             raise UsageError(f"--loss-timeout {self.loss_timeout}: a number of seconds above 0 is needed")
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed}: at least 0 is needed")
+        for name, seed in (("--seed", self.seed), ("--cluster-seed", self.cluster_seed)):
+            if seed < 0:
+                raise UsageError(f"{name} {seed}: at least 0 is needed")
+        if self.validate is not None and self.validate < 2:
+            raise UsageError(f"--validate {self.validate}: at least 2 is needed")
+        if self.validation_loss is not None and self.validate is None:
+            raise UsageError("--validation-loss means nothing without --validate")
+        if self.loss == "none" and (self.score_subset or self.validate is not None):
+            raise UsageError("--score-subset and --validate need losses: name their source with --loss")
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
 
@@ -72,6 +97,7 @@ class Options:
         """For the manifest, under the names of the command line: what the selection depends on."""
         values = asdict(self)
         values["output"] = "-" if self.output is None else str(self.output)
+        values["work_dir"] = None if self.work_dir is None else str(self.work_dir)
         values["lambda"] = "auto" if self.smoothness is None else values["smoothness"]
         del values["smoothness"], values["force"]
         return values

@@ -1,14 +1,7 @@
-"""Outputs appear whole or not at all.
-
-Everything a run writes goes into one hidden folder beside the output, `.NAME.tithe`: on the same file system, so that
-the finished files can be renamed into place. The folder is locked while the run lives, so that two runs cannot write
-one output, and what a killed run left behind is swept away by the next.
-"""
+"""The outputs of a selection: which there are, and how they come into place together."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,8 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tithe.selection.corpus import Compression, InputFile
-from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.errors import UsageError
 from tithe.selection.manifest import sha256, to_json
+from tithe.selection.whole import beside, check_target, sync, work_folder_beside
 
 SubsetFormat = Literal["parquet", "jsonl"]
 
@@ -33,10 +27,10 @@ _SUFFIXES: dict[str, tuple[SubsetFormat, Compression | None]] = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """The subset OUT, its rows file `OUT.rows.parquet` and its manifest `OUT.manifest.json`; or standard output."""
+    """The subset OUT with `OUT.rows.parquet`, `OUT.clusters.parquet` and `OUT.manifest.json`; or standard output."""
 
     path: Path | None
-    """The subset; None for JSONL on standard output, without the other two."""
+    """The subset; None for JSONL on standard output, without the others."""
     format: SubsetFormat
     compression: Compression | None
 
@@ -53,17 +47,14 @@ class Outputs:
             raise UsageError(f"{path}: the output's name must end in {', '.join(_SUFFIXES)}, or be -")
         outputs = cls(path, *_SUFFIXES[suffix])
         for target in outputs.targets():
-            if target.is_dir():
-                raise TitheError(f"{target}: is a folder; the output must be a file")
-            if not overwrite and os.path.lexists(target):
-                raise TitheError(f"{target}: exists already; --force overwrites it")
+            check_target(target, overwrite=overwrite)
         return outputs
 
     def targets(self) -> list[Path]:
-        """The subset, the rows file and the manifest, which is last because it vouches for the others."""
+        """The subset, the rows and clusters files, and the manifest: last because it vouches for the others."""
         if self.path is None:
             return []
-        return [self.path, _beside(self.path, ".rows.parquet"), _beside(self.path, ".manifest.json")]
+        return [beside(self.path, ending) for ending in ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")]
 
     def check_apart_from(self, inputs: Iterable[InputFile], given: Iterable[str]) -> None:
         """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
@@ -90,31 +81,8 @@ class Outputs:
             with tempfile.TemporaryDirectory(prefix="tithe-") as name:
                 yield Path(name)
             return
-        folder = _beside(self.path.with_name(f".{self.path.name}"), ".tithe")
-        try:
-            folder.mkdir(exist_ok=True)
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except OSError as error:
-            raise TitheError(f"{self.path}: cannot write into its folder ({error.strerror})") from error
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise TitheError(f"{self.path}: another run of tithe is writing it") from error
-            try:
-                _empty(folder)
-                yield folder
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                if error.filename is not None:
-                    raise
-                reason = error.strerror or str(error)
-                raise TitheError(f"{self.path}: cannot be written ({reason}); nothing was changed") from error
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(lock)
+        with work_folder_beside(self.path) as folder:
+            yield folder
 
     def publish(self, folder: Path, manifest: dict[str, Any], stdout: BinaryIO | None) -> None:
         """Move the finished files from the work folder into place.
@@ -128,9 +96,14 @@ class Outputs:
                 shutil.copyfileobj(file, stdout)
             stdout.flush()
             return
-        subset, rows, vouching = self.targets()
+        subset, rows, clusters, vouching = self.targets()
         staged_manifest = folder / "manifest.json"
-        staged = {staged_subset(folder): subset, staged_rows(folder): rows, staged_manifest: vouching}
+        staged = {
+            staged_subset(folder): subset,
+            staged_rows(folder): rows,
+            staged_clusters(folder): clusters,
+            staged_manifest: vouching,
+        }
         written = [
             {"path": target.name, "size": source.stat().st_size, "sha256": sha256(source)}
             for source, target in staged.items()
@@ -140,11 +113,11 @@ class Outputs:
         text = to_json({**manifest, "outputs": written})
         staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")
         for source in staged:
-            _sync(source)
+            sync(source)
         vouching.unlink(missing_ok=True)
         for source, target in staged.items():
             source.replace(target)
-        _sync(self.path.parent)
+        sync(self.path.parent)
 
 
 def staged_subset(folder: Path) -> Path:
@@ -157,22 +130,6 @@ def staged_rows(folder: Path) -> Path:
     return folder / "rows.parquet"
 
 
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+def staged_clusters(folder: Path) -> Path:
+    """Where the clusters file is written before it is finished."""
+    return folder / "clusters.parquet"

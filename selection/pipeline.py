@@ -5,42 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, RecordEncoder, TextEncoder
 from tithe.selection import clustering
-from tithe.selection.bad_records import BadRecords
-from tithe.selection.clustering import Clustering
-from tithe.selection.corpus import Corpus, TextRule, choose_rule, open_corpus
-from tithe.selection.embedding import (
-    Embeddings,
-    LookedUpEmbeddings,
-    embed_texts,
-    fit_encoder,
-    store_looked_up,
-)
+from tithe.selection.appraisal import appraise
+from tithe.selection.clusters_file import clusters_table, write_clusters
+from tithe.selection.corpus import Corpus, open_corpus
+from tithe.selection.design import Design, IndependentDesign, PivotalDesign
 from tithe.selection.errors import TitheError, UsageError
-from tithe.selection.losses import LossSource, make_loss_source
+from tithe.selection.exclusion import excluded_rows
+from tithe.selection.groundwork import Encoder, Groundwork, check_field, find_text_rule, lay
+from tithe.selection.losses import LossRequest, LossSource, make_loss_source
+from tithe.selection.losses.ledger import Ledger
 from tithe.selection.manifest import BackgroundHashes, Outcome, describe
 from tithe.selection.options import Options
-from tithe.selection.outputs import Outputs, staged_rows, staged_subset
-from tithe.selection.plan import Plan
+from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset
+from tithe.selection.proxy import Proxy, auto_lambda, smoothed, verbatim
 from tithe.selection.rows_file import rows_table, write_rows
-from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
-from tithe.selection.sensitivity import UNIFORM_SHARE, Scores, score
+from tithe.selection.sampling import inclusion_probabilities
+from tithe.selection.sensitivity import UNIFORM_SHARE, Scores, score, spread
 from tithe.selection.stages import Progress, Stages, no_progress
-from tithe.selection.store import EmbeddingStore
 from tithe.selection.subset import check_writable, write_subset
+from tithe.selection.validation import Validation
 from tithe.selection.weights import WeightSummary, summarize
+from tithe.selection.work_folder import WorkFolder, open_work_folder
 
-Encoder = TextEncoder | RecordEncoder
 Notify = Callable[[str], object]
 
-# Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
-_TRAINING_STREAM, _DRAWING_STREAM = 1, 2
+# See groundwork.py for the other streams.
+_DRAWING_STREAM, _VALIDATION_STREAM = 2, 3
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def select(
     progress: Progress = no_progress,
     notify: Notify = lambda message: None,
 ) -> Selection:
-    """Choose a weighted subset of a corpus; write it, its rows file and its manifest, or nothing.
+    """Choose a weighted subset of a corpus; write it with its rows and clusters files and its manifest, or nothing.
 
     Args:
         options: what to select, and how.
@@ -78,18 +74,29 @@ def select(
     started = datetime.now(timezone.utc)
     stages = Stages(progress)
     outputs = Outputs.of(options.output, overwrite=options.force)
-    losses = make_loss_source(options.loss, timeout=options.loss_timeout)
+    losses = loss_source(options, options.loss)
+    validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
     with outputs.work_folder() as folder:
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column)
             check_field(corpus, losses.field, f"--loss {options.loss}")
+            check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
             rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
         with BackgroundHashes(file.source for file in corpus.files) as hashes:
-            outcome = choose(options, corpus, rule, encoder, losses, folder=folder, stages=stages)
+            if options.work_dir is None:
+                anything = [""] * len(corpus.files)
+                ground = lay(options, corpus, rule, encoder, WorkFolder(folder, kept=False), anything, stages)
+            else:
+                with open_work_folder(options.work_dir) as work:
+                    ground = lay(options, corpus, rule, encoder, work, hashes.result(), stages)
+                if ground.reused:
+                    notify(f"found in {options.work_dir}: {' and '.join(ground.reused)}")
+            excluded = excluded_rows(options.exclude, hashes.result() if options.exclude else ())
+            outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages)
             with stages("write", len(outcome.rows)) as advance:
                 write_subset(
                     corpus,
@@ -100,11 +107,13 @@ def select(
                     compression=outputs.compression,
                     weight_column=options.weight_column,
                 )
-                write_rows(rows_table(corpus, outcome), staged_rows(folder))
+                if options.output is not None:
+                    write_rows(rows_table(corpus, outcome), staged_rows(folder))
+                    write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))
                 advance(len(outcome.rows))
             with stages("hash", None, "files"):
                 digests = hashes.result()
-        manifest = describe(options, corpus, encoder, outcome, digests)
+        manifest = describe(options, corpus, outcome, digests)
         manifest["run"] = {"started": started.isoformat(timespec="seconds"), "stages": stages.records}
         outputs.publish(folder, manifest, stdout)
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
@@ -114,111 +123,131 @@ def select(
 def choose(
     options: Options,
     corpus: Corpus,
-    rule: TextRule | None,
-    encoder: Encoder,
+    ground: Groundwork,
     losses: LossSource,
+    validation_losses: LossSource,
+    excluded: npt.NDArray[np.int64],
     *,
-    folder: Path,
     stages: Stages,
 ) -> Outcome:
-    """The method: embeddings, clusters, losses of the centres, scores, sample. `folder` takes the embeddings."""
-    bad = BadRecords(options.on_bad_record)
-    embeddings = _embed(options, corpus, rule, encoder, bad, folder, stages)
-    plan, clusters = _cluster(options, corpus.row_count(), embeddings, stages)
-    with stages("sample", len(clusters.labels)) as advance:
-        loss_rows = bad.overall_rows(clusters.centres)
-        ascending = np.argsort(loss_rows)
-        centre_losses = np.empty(clusters.k)
-        centre_losses[ascending] = losses.losses(corpus, loss_rows[ascending])
-        scores = score(
-            clusters.labels,
-            clusters.squared_distances,
-            clusters.centre_vectors,
-            centre_losses,
-            z=options.z,
-            smoothness=options.smoothness,
-            uniform_share=UNIFORM_SHARE if options.sampler == "pivotal" else 0.0,
+    """The method: losses of the centres, scores, design, sample, and what it is worth. `excluded` are overall rows."""
+    clusters = ground.clusters
+    n = len(clusters.labels)
+    ledger = Ledger(losses, corpus)
+    with stages("losses", clusters.k) as advance:
+        centre_losses = ledger.losses(ground.rows(clusters.centres))
+        advance(clusters.k)
+    candidates = np.ones(n, bool)
+    if len(excluded):
+        candidates[np.searchsorted(ground.rows(np.arange(n)), excluded)] = False
+    with stages("sample", n) as advance:
+        pivotal = options.sampler == "pivotal"
+        proxy = smoothed(clusters.centre_vectors, centre_losses) if pivotal else verbatim(centre_losses)
+        scores = _scores(options, ground, proxy, candidates)
+        design, size = _design(options, ground, scores, candidates)
+        sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
+        advance(n)
+    rows = ground.rows(sample.positions)
+    with stages("evidence", None) as advance:
+        validation = _validate(
+            options, corpus, ground, proxy, ledger if validation_losses is losses else Ledger(validation_losses, corpus)
         )
-        sample = _draw(options, plan, clusters, scores)
-        advance(len(clusters.labels))
-    rows = bad.overall_rows(sample.positions)
-    return Outcome(rule, bad, plan, clusters, scores, losses.asked, sample, rows)
+        evidence_found = appraise(
+            corpus,
+            ground,
+            proxy,
+            scores,
+            design,
+            sample,
+            rows,
+            candidates,
+            size=size,
+            informed=options.loss != "none",
+            subset_losses=ledger.losses(rows) if options.score_subset else None,
+            validation=validation,
+        )
+    asked = losses.asked + (validation_losses.asked if validation_losses is not losses else 0)
+    return Outcome(
+        ground=ground,
+        excluded=int(n - candidates.sum()),
+        proxy=proxy,
+        scores=scores,
+        sample=sample,
+        rows=rows,
+        loss=losses.describe(),
+        losses_asked=asked,
+        evidence=evidence_found,
+    )
 
 
-def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
-    """How a record becomes a text; None where the encoder reads no text."""
-    if isinstance(encoder, RecordEncoder):
-        if options.text or options.template is not None:
-            raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
-        check_field(corpus, encoder.field, f"--encoder {options.encoder}")
-        return None
-    return choose_rule(corpus, fields=options.text, template=options.template)
+def loss_source(options: Options, spec: str) -> LossSource:
+    """The source of losses that a specification names."""
+    request = LossRequest(
+        timeout=options.loss_timeout,
+        device=options.device,
+        dtype=options.dtype,
+        text=options.text,
+        template=options.template,
+    )
+    return make_loss_source(spec, request)
 
 
-def check_field(corpus: Corpus, field: str | None, option: str) -> None:
-    """Raise UsageError where the corpus's schema lacks a field that an option names, before the long work."""
-    if field is not None and corpus.schema is not None and field not in corpus.schema.names:
-        names = ", ".join(corpus.schema.names)
-        raise UsageError(f"{option}: there is no field {field!r} in {corpus.files[0].path}, which has {names}")
+def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64]:
+    """Which of the usable records `--validate` asks about: a simple random sample, the same in every round."""
+    assert options.validate is not None
+    rng = np.random.default_rng([options.cluster_seed, _VALIDATION_STREAM])
+    return np.sort(rng.choice(records, min(options.validate, records), replace=False))
 
 
-def _embed(
-    options: Options,
-    corpus: Corpus,
-    rule: TextRule | None,
-    encoder: Encoder,
-    bad: BadRecords,
-    folder: Path,
-    stages: Stages,
-) -> Embeddings:
-    if isinstance(encoder, RecordEncoder):
-        if encoder.rows not in (None, corpus.row_count()):
-            raise TitheError(
-                f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {corpus.row_count()} records"
-            )
-        looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.normalize)
-        if corpus.schema is not None:
-            return looked_up
-        with stages("embed", corpus.known_rows) as advance:
-            return store_looked_up(looked_up, EmbeddingStore(folder / "embeddings"), advance)
-    assert rule is not None
-    if isinstance(encoder, FittedEncoder):
-        with stages("fit", corpus.known_rows) as advance:
-            fit_encoder(encoder, corpus, rule, bad, seed=options.seed, advance=advance)
-    with stages("embed", corpus.known_rows) as advance:
-        store = EmbeddingStore(folder / "embeddings")
-        return embed_texts(encoder, corpus, rule, bad, store, normalize=options.normalize, advance=advance)
+def _scores(options: Options, ground: Groundwork, proxy: Proxy, candidates: npt.NDArray[np.bool_]) -> Scores:
+    """The scores of all records; 0 for those that are no candidates."""
+    clusters = ground.clusters
+    smoothness = options.smoothness
+    if smoothness is None:
+        smoothness = auto_lambda(clusters.centre_vectors, proxy.losses, z=options.z)
+    every = bool(candidates.all())
+    found = score(
+        clusters.labels if every else clusters.labels[candidates],
+        clusters.squared_distances if every else clusters.squared_distances[candidates],
+        proxy.values,
+        z=options.z,
+        smoothness=smoothness,
+        uniform_share=UNIFORM_SHARE if options.sampler == "pivotal" else 0.0,
+    )
+    if every:
+        return found
+    values = np.zeros(len(candidates))
+    values[candidates] = found.values
+    return Scores(values, found.smoothness, found.uniform_share)
 
 
-def _cluster(options: Options, records: int, embeddings: Embeddings, stages: Stages) -> tuple[Plan, Clustering]:
-    if records == 0:
-        raise TitheError(f"{options.inputs[0]}: the input holds no records")
-    plan = options.plan(records)
-    with stages("draw training points", records) as advance:
-        rng = np.random.default_rng([options.seed, _TRAINING_STREAM])
-        points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng, advance)
-    if len(points) == 0:
-        raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
-    k = min(plan.clusters, len(points))
-    with stages("train", clustering.training_visits(len(points), k)) as advance:
-        centroids = clustering.train(points, k, seed=options.seed, advance=advance)
-    del points
-    with stages("assign", 2 * records) as advance:
-        clusters = clustering.cluster(embeddings.blocks, centroids, advance=advance)
-    return plan.limited_to(len(clusters.labels)), clusters
-
-
-def _draw(options: Options, plan: Plan, clusters: Clustering, scores: Scores) -> Sample:
-    if plan.takes_all:
-        everything = np.arange(plan.records)
-        return Sample(everything, np.ones(plan.records), np.ones(plan.records))
-    certain = None
+def _design(
+    options: Options, ground: Groundwork, scores: Scores, candidates: npt.NDArray[np.bool_]
+) -> tuple[Design, int]:
+    """The design and the number of records, or draws, of the sample."""
+    clusters, available = ground.clusters, int(candidates.sum())
+    if available == 0:
+        raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
+    size = min(ground.plan.size, available)
+    certain = np.empty(0, np.int64)
     if options.keep_centers:
-        certain = clusters.centres
-        if clusters.k > plan.size:
-            raise UsageError(f"--keep-centers: {clusters.k} centres do not fit into a budget of {plan.size} records")
-    rng = np.random.default_rng([options.seed, _DRAWING_STREAM])
-    if options.sampler == "iid":
-        return draw_independent(scores.values, plan.size, rng, certain)
-    probabilities = inclusion_probabilities(scores.values, plan.size, certain)
-    return draw_pivotal(probabilities, clustering.sampling_order(clusters), rng)
+        certain = clusters.centres[candidates[clusters.centres]]
+        if len(certain) > size:
+            raise UsageError(f"--keep-centers: {len(certain)} centres do not fit into a budget of {size} records")
+    if options.sampler == "iid" and size < available:
+        return IndependentDesign(scores.values, size, certain), size
+    probabilities = np.zeros(len(candidates))
+    among = np.flatnonzero(candidates)
+    certain_among = np.searchsorted(among, certain)
+    probabilities[among] = inclusion_probabilities(scores.values[among], size, certain_among)
+    order = clustering.sampling_order(clusters)
+    return PivotalDesign(probabilities, order[candidates[order]]), size
+
+
+def _validate(options: Options, corpus: Corpus, ground: Groundwork, proxy: Proxy, ledger: Ledger) -> Validation | None:
+    if options.validate is None:
+        return None
+    clusters = ground.clusters
+    at = validation_positions(options, len(clusters.labels))
+    losses = ledger.losses(ground.rows(at))
+    return Validation(at, losses, proxy.values[clusters.labels[at]], spread(clusters.squared_distances[at], options.z))

@@ -15,7 +15,7 @@ from tithe.selection.manifest import Outcome
 
 def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     """A row for each selected record, in input order."""
-    clusters, sample, at = outcome.clusters, outcome.sample, outcome.sample.positions
+    clusters, sample, at = outcome.ground.clusters, outcome.sample, outcome.sample.positions
     files, rows_in_file = corpus.locate(outcome.rows)
     names = pa.array([os.fsencode(file.path).decode("utf-8", "backslashreplace") for file in corpus.files])
     return pa.table(

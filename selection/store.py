@@ -23,23 +23,33 @@ class EmbeddingStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO | None = None
         self.count = 0
         self.dimensions = 0
 
+    @classmethod
+    def written(cls, path: Path, count: int, dimensions: int) -> EmbeddingStore:
+        """A store that was written before."""
+        store = cls(path)
+        store.count, store.dimensions = count, dimensions
+        return store
+
     def append(self, vectors: Vectors) -> None:
         """Add rows of shape (m, d); d is that of the first call."""
+        assert self._file is not None, "a store is a context manager while it is written"
         self.dimensions = vectors.shape[1]
         self._file.write(np.ascontiguousarray(vectors, np.float32).data)
         self.count += len(vectors)
 
     def __enter__(self) -> EmbeddingStore:
+        self._file = self._path.open("wb")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the writing."""
+        assert self._file is not None
         self._file.close()
 
     def blocks(self) -> Iterator[Vectors]:

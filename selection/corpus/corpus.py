@@ -99,6 +99,10 @@ class Corpus:
         """Number of records; reads what has not been read yet."""
         return int(self._starts()[-1])
 
+    def remember_rows(self, file_rows: Sequence[int]) -> None:
+        """Take the number of records of each file from an earlier reading of the same bytes."""
+        self._rows = list(file_rows)
+
     def file_rows(self) -> list[int]:
         """Number of records in each file."""
         return np.diff(self._starts()).tolist()

@@ -36,8 +36,7 @@ class TextRule:
 
     def text(self, record: Record) -> str:
         """The text of a record; raises BadText where a part is missing or null."""
-        # Half a surrogate pair is valid JSON but no text: no encoder could read it.
-        return _SURROGATES.sub("\ufffd", self.make(record))
+        return encodable(self.make(record))
 
 
 def choose_rule(corpus: Corpus, *, fields: Sequence[str] = (), template: str | None = None) -> TextRule:
@@ -118,11 +117,11 @@ def rule_from_template(template: str, names: Sequence[str] = ()) -> TextRule:
 
 
 def _messages(record: Record) -> str:
-    return _chat(_present(record, "messages"), "messages", "content")
+    return _chat(present(record, "messages"), "messages", "content")
 
 
 def _conversations(record: Record) -> str:
-    return _chat(_present(record, "conversations"), "conversations", "value")
+    return _chat(present(record, "conversations"), "conversations", "value")
 
 
 def _prompt_completion(record: Record) -> str:
@@ -131,16 +130,16 @@ def _prompt_completion(record: Record) -> str:
 
 def _instruction(record: Record) -> str:
     # The input is often missing, null or empty.
-    middle = [_string(record, "input")] if record.get("input") not in (None, "") else []
-    return "\n".join([_string(record, "instruction"), *middle, _string(record, "output")])
+    middle = [string_field(record, "input")] if record.get("input") not in (None, "") else []
+    return "\n".join([string_field(record, "instruction"), *middle, string_field(record, "output")])
 
 
 def _question_answer(record: Record) -> str:
-    return _string(record, "question") + "\n" + _string(record, "answer")
+    return string_field(record, "question") + "\n" + string_field(record, "answer")
 
 
 def _text(record: Record) -> str:
-    return _string(record, "text")
+    return string_field(record, "text")
 
 
 DETECTED = (
@@ -154,32 +153,46 @@ DETECTED = (
 """The layouts that fine-tuning corpora have, in the order in which they are tried."""
 
 
-def _present(record: Record, name: str) -> Any:
+def encodable(text: str) -> str:
+    """Text that can be written as UTF-8: half a surrogate pair is valid JSON, but no encoder or tokenizer reads it."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def present(record: Record, name: str) -> Any:
+    """A field's value; raises BadText where it is missing or null."""
     value = record.get(name)
     if value is None:
         raise BadText(f"{name!r} is {'null' if name in record else 'missing'}")
     return value
 
 
-def _string(record: Record, name: str) -> str:
-    value = _present(record, name)
+def string_field(record: Record, name: str) -> str:
+    """A field's text; raises BadText where it is something else."""
+    value = present(record, name)
     if not isinstance(value, str):
         raise BadText(f"{name!r} is no string but a {type(value).__name__}")
     return value
 
 
 def _string_or_chat(record: Record, name: str) -> str:
-    value = _present(record, name)
-    return _chat(value, name, "content") if isinstance(value, list) else _string(record, name)
+    value = present(record, name)
+    return _chat(value, name, "content") if isinstance(value, list) else string_field(record, name)
 
 
 def _chat(turns: Any, name: str, key: str) -> str:
-    """The contents of all turns. A turn without content, as of a tool call, counts as empty."""
+    return "\n".join(content for _, content in turns_of(turns, name, key))
+
+
+def turns_of(turns: Any, name: str, key: str) -> list[tuple[dict[str, Any], str]]:
+    """The turns of a chat with their contents. A turn without content, as of a tool call, counts as empty.
+
+    Raises BadText, which calls the chat `name`, where it is none.
+    """
     if not isinstance(turns, list):
         raise BadText(f"{name!r} is no list of messages but a {type(turns).__name__}")
     if turns and not any(isinstance(turn, dict) and key in turn for turn in turns):
         raise BadText(f"{name!r} holds no message with {key!r}")
-    lines = []
+    found = []
     for turn in turns:
         if not isinstance(turn, dict):
             raise BadText(f"{name!r} holds a {type(turn).__name__} where a message should be")
@@ -191,8 +204,8 @@ def _chat(turns: Any, name: str, key: str) -> str:
             content = "\n".join(text for text in texts if isinstance(text, str))
         if content is not None and not isinstance(content, str):
             raise BadText(f"{name!r} holds a message whose {key!r} is a {type(content).__name__}")
-        lines.append(content or "")
-    return "\n".join(lines)
+        found.append((turn, content or ""))
+    return found
 
 
 def _resolve(record: Record, path: str) -> Any:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus import BadRecord, Corpus
 from tithe.selection.errors import TitheError
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossRequest:
+    """The options that concern a loss source, besides the specification that names it."""
+
+    timeout: float = 600.0
+    """Seconds that a command may be silent."""
+    device: str | None = None
+    """Where a model runs; None takes the best there is."""
+    dtype: Dtype = "auto"
+    """What a model calculates in."""
+    text: tuple[str, ...] = ()
+    template: str | None = None
 
 
 class LossSource(Protocol):
@@ -31,15 +49,33 @@ class LossSource(Protocol):
         """
         ...
 
+    def describe(self) -> dict[str, Any]:
+        """For the manifest, after `losses`: JSON values that say where the losses are from."""
+        ...
 
-def checked_loss(value: Any, field: str, place: str) -> float:
-    """A loss as a number; raises TitheError naming the place where it is none, not finite or negative."""
+
+def checked_loss(value: Any, what: str, place: str) -> float:
+    """A loss as a number; raises TitheError naming the place, and `what` it is, where it is no finite one, or negative.
+
+    `what` reads like "the loss in 'score'".
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TitheError(f"{place}: the loss in {field!r} is {value!r}, not a number")
+        raise TitheError(f"{place}: {what} is {value!r}, not a number")
     try:
         loss = float(value)
     except OverflowError:
         loss = math.inf
     if not math.isfinite(loss) or loss < 0:
-        raise TitheError(f"{place}: the loss in {field!r} is {value}; it must be finite and not negative")
+        raise TitheError(f"{place}: {what} is {value}; it must be finite and not negative")
     return loss
+
+
+def records_at(
+    corpus: Corpus, rows: npt.NDArray[np.int64], fields: Collection[str] | None
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The records at `rows` (overall, ascending) with their places; raises TitheError for one that cannot be read."""
+    for batch in corpus.take(rows, fields):
+        for i, record in enumerate(batch.records()):
+            if isinstance(record, BadRecord):
+                raise TitheError(f"{batch.place(i)}: {record.reason}")
+            yield record, batch.place(i)

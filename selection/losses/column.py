@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,5 +25,9 @@ class ColumnLoss:
         for batch in corpus.take(rows, (self.field,)):
             for i, record in enumerate(batch.records()):
                 value = record.get(self.field) if isinstance(record, dict) else None
-                found.append(checked_loss(value, self.field, batch.place(i)))
+                found.append(checked_loss(value, f"the loss in {self.field!r}", batch.place(i)))
         return np.array(found, np.float64)
+
+    def describe(self) -> dict[str, Any]:
+        """See LossSource.describe."""
+        return {"source": "column", "field": self.field}

@@ -56,6 +56,10 @@ class CommandLoss:
             except _Failure as failure:
                 raise TitheError(f"--loss exec:{self._command}: {failure}{_last_words(errors)}") from failure
 
+    def describe(self) -> dict[str, Any]:
+        """See LossSource.describe."""
+        return {"source": "exec", "command": self._command}
+
     def _converse(
         self, process: subprocess.Popen[bytes], corpus: Corpus, rows: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float64]:
@@ -132,7 +136,7 @@ def _parsed(line: bytes, number: int) -> float:
     if not isinstance(answer, dict) or "loss" not in answer:
         raise _Failure(f"line {number} of its output is no JSON object with 'loss': {shown!r}")
     try:
-        return checked_loss(answer["loss"], "loss", f"line {number} of its output")
+        return checked_loss(answer["loss"], "the loss in 'loss'", f"line {number} of its output")
     except TitheError as error:
         raise _Failure(str(error)) from error
 

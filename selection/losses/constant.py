@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,3 +19,7 @@ class ConstantLoss:
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """See LossSource.losses."""
         return np.ones(len(rows))
+
+    def describe(self) -> dict[str, Any]:
+        """See LossSource.describe."""
+        return {"source": "none"}

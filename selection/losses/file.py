@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class FileLoss:
                         continue
                     if not np.isnan(found[at]):
                         raise TitheError(f"{batch.place(i)}: a second loss for row {row}")
-                    found[at] = checked_loss(record.get("loss"), "loss", batch.place(i))
+                    found[at] = checked_loss(record.get("loss"), "the loss in 'loss'", batch.place(i))
         missing = np.flatnonzero(np.isnan(found))
         if len(missing):
             first = int(rows[missing[0]])
@@ -50,3 +51,7 @@ class FileLoss:
                 f"({corpus.place(first)})"
             )
         return found
+
+    def describe(self) -> dict[str, Any]:
+        """See LossSource.describe."""
+        return {"source": "file", "path": self._path}

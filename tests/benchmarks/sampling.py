@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tests.benchmarks.common import Table, data
 from tests.benchmarks.lexical import _lexical, _t0
 from tithe.selection import clustering
+from tithe.selection.proxy import auto_lambda, smoothed
 from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
 
@@ -62,8 +63,14 @@ def _designs(vectors: np.ndarray, loss: np.ndarray, seed: int) -> dict[str, Call
     order = clustering.sampling_order(clusters)
 
     def scores(losses: np.ndarray, share: float) -> np.ndarray:
-        arguments = (clusters.labels, clusters.squared_distances, clusters.centre_vectors, losses)
-        return score(*arguments, z=2, smoothness=None, uniform_share=share).values
+        return score(
+            clusters.labels,
+            clusters.squared_distances,
+            smoothed(clusters.centre_vectors, losses).values if share else losses,
+            z=2,
+            smoothness=auto_lambda(clusters.centre_vectors, losses, z=2),
+            uniform_share=share,
+        ).values
 
     of_centres, none = loss[clusters.centres], np.ones(clusters.k)
     printed = scores(of_centres, 0.0)

@@ -1,63 +1,50 @@
-"""Scores: Algorithm 1's formula, λ from the centres, and the uniform part."""
+"""Scores: Algorithm 1's formula, and the uniform part."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tithe.selection.sensitivity import auto_lambda, score
+from tithe.selection.sensitivity import score
 
 LABELS = np.array([0, 0, 0, 1, 1, 2], np.int32)
 SQUARED = np.array([0, 0.25, 1.0, 0, 0.04, 0], np.float32)
-CENTRES = np.array([[0, 0], [3, 4], [0, 1]], np.float32)
 LOSSES = np.array([2.0, 1.0, 0.5])
 
 
 @pytest.mark.parametrize(("z", "spread"), [(2, [0, 0.25, 1, 0, 0.04, 0]), (1, [0, 0.5, 1, 0, 0.2, 0])])
 def test_a_score_is_the_centres_loss_plus_lambda_times_the_distance(z: int, spread: list[float]) -> None:
-    found = score(LABELS, SQUARED, CENTRES, LOSSES, z=z, smoothness=3.0, uniform_share=0)
+    found = score(LABELS, SQUARED, LOSSES, z=z, smoothness=3.0, uniform_share=0)
     np.testing.assert_allclose(found.values, LOSSES[LABELS] + 3.0 * np.array(spread), rtol=1e-6)
     assert found.smoothness == 3.0
 
 
-def test_lambda_is_the_loss_difference_of_neighbouring_centres_over_their_distance() -> None:
-    # Neighbours: 0 -> 2 (distance 1), 1 -> 2 (distance √18), 2 -> 0 (distance 1).
-    differences = 1.5 + 0.5 + 1.5
-    for z, gaps in ((2, 1 + 18 + 1), (1, 1 + np.sqrt(18) + 1)):
-        found = auto_lambda(CENTRES, LOSSES, z=z, proxy_total=1.0, spread_total=1.0)
-        assert found == pytest.approx(differences / gaps)
-
-
 def test_without_losses_uniform_and_distance_have_half_the_score_each() -> None:
-    found = score(LABELS, SQUARED, CENTRES, np.ones(3), z=2, smoothness=None, uniform_share=0)
+    found = score(LABELS, SQUARED, np.ones(3), z=2, smoothness=None, uniform_share=0)
     expected = 0.5 / 6 + 0.5 * SQUARED / SQUARED.sum()
     np.testing.assert_allclose(found.values / found.values.sum(), expected, rtol=1e-6)
 
 
 def test_one_cluster_gives_the_lightweight_coreset() -> None:
-    found = score(np.zeros(6, np.int32), SQUARED, CENTRES[:1], np.array([7.0]), z=2, smoothness=None, uniform_share=0)
+    found = score(np.zeros(6, np.int32), SQUARED, np.array([7.0]), z=2, smoothness=None, uniform_share=0)
     expected = 0.5 / 6 + 0.5 * SQUARED / SQUARED.sum()
     np.testing.assert_allclose(found.values / found.values.sum(), expected, rtol=1e-6)
 
 
 def test_identical_records_all_score_the_same() -> None:
-    found = score(
-        np.zeros(4, np.int32), np.zeros(4, np.float32), CENTRES[:1], np.ones(1), z=2, smoothness=None, uniform_share=0
-    )
+    found = score(np.zeros(4, np.int32), np.zeros(4, np.float32), np.ones(1), z=2, smoothness=None, uniform_share=0)
     assert len(set(found.values.tolist())) == 1
     assert found.values[0] > 0
 
 
 def test_losses_that_are_all_zero_leave_a_uniform_sample() -> None:
-    found = score(
-        np.zeros(4, np.int32), np.zeros(4, np.float32), CENTRES[:1], np.zeros(1), z=2, smoothness=None, uniform_share=0
-    )
+    found = score(np.zeros(4, np.int32), np.zeros(4, np.float32), np.zeros(1), z=2, smoothness=None, uniform_share=0)
     np.testing.assert_array_equal(found.values, np.ones(4))
 
 
 def test_the_uniform_part_is_shared_by_all_and_bounds_the_scores() -> None:
     losses = np.array([0.0, 1000.0, 0.0])
-    found = score(LABELS, SQUARED, CENTRES, losses, z=2, smoothness=0.0, uniform_share=0.5)
+    found = score(LABELS, SQUARED, losses, z=2, smoothness=0.0, uniform_share=0.5)
     mean = losses[LABELS].mean()
     np.testing.assert_allclose(found.values, (losses[LABELS] + mean) / 2)
     # Hence no inclusion probability below half the mean, and no weight above twice the mean weight.

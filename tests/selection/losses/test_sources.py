@@ -147,8 +147,8 @@ def test_a_command_sees_the_environment_of_the_user(
     ("spec", "message"),
     [
         ("colum:loss", "did you mean column?"),
-        ("perplexity", "use none, column:NAME, file:PATH or exec:COMMAND"),
-        ("exec:", "something must follow the colon"),
+        ("perplexity", "use none, column:NAME, file:PATH, exec:COMMAND, model:NAME_OR_FOLDER or module:attribute"),
+        ("exec:", "it is written exec:COMMAND"),
         ("file:nowhere.jsonl", "--loss file:nowhere.jsonl: no such file"),
     ],
 )

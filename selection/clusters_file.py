@@ -1,0 +1,78 @@
+"""The clusters file: for every cluster what it holds, what its centre lost, and what was drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tithe.selection.corpus import BadRecord, Corpus, TextRule
+from tithe.selection.manifest import Outcome
+
+EXCERPT = 300
+"""Characters of a centre's text that the file holds."""
+
+
+def clusters_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
+    """A row for each cluster, in their order."""
+    clusters, sample, ground = outcome.ground.clusters, outcome.sample, outcome.ground
+    drawn = clusters.labels[sample.positions]
+    rows = ground.rows(clusters.centres)
+    distances = np.bincount(clusters.labels, np.sqrt(clusters.squared_distances), minlength=clusters.k)
+    x, y = in_two_dimensions(clusters.centre_vectors)
+    losses = outcome.proxy.losses if outcome.losses_asked else None
+    return pa.table(
+        {
+            "cluster": pa.array(np.arange(clusters.k), pa.int32()),
+            "centre_row": pa.array(rows, pa.int64()),
+            "records": pa.array(clusters.sizes, pa.int64()),
+            "selected": pa.array(np.bincount(drawn, minlength=clusters.k), pa.int64()),
+            "weight": pa.array(np.bincount(drawn, sample.weights, minlength=clusters.k)),
+            "loss": pa.nulls(clusters.k, pa.float64()) if losses is None else pa.array(losses),
+            "proxy": pa.array(outcome.proxy.values),
+            "mean_distance": pa.array(distances / clusters.sizes),
+            "x": pa.array(x),
+            "y": pa.array(y),
+            "excerpt": pa.array(_excerpts(corpus, ground.rule, rows), pa.string()),
+        }
+    )
+
+
+def write_clusters(table: pa.Table, path: Path) -> None:
+    """Write the clusters file."""
+    with path.open("wb") as out:
+        pq.write_table(table, out, compression="zstd")
+
+
+def in_two_dimensions(
+    vectors: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Coordinates along the two principal axes of vectors of shape (k, d); zeros for axes that they do not have."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1][:, :2]
+    axes *= np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)  # one sign of two
+    coordinates = np.zeros((len(vectors), 2))
+    coordinates[:, : axes.shape[1]] = centred @ axes
+    return coordinates[:, 0], coordinates[:, 1]
+
+
+def _excerpts(corpus: Corpus, rule: TextRule | None, rows: npt.NDArray[np.int64]) -> list[str | None]:
+    if rule is None:
+        return [None] * len(rows)
+    ascending = np.argsort(rows)
+    found: list[str | None] = [None] * len(rows)
+    for at, text in zip(ascending.tolist(), _texts(corpus, rule, rows[ascending]), strict=True):
+        found[at] = text[:EXCERPT]
+    return found
+
+
+def _texts(corpus: Corpus, rule: TextRule, rows: npt.NDArray[np.int64]) -> Iterator[str]:
+    for batch in corpus.take(rows, rule.fields):
+        for record in batch.records():
+            assert not isinstance(record, BadRecord), "a centre is a usable record"
+            yield rule.text(record)

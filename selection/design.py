@@ -1,0 +1,119 @@
+"""The two designs: how likely each record is to be drawn, how the sample is drawn, and how far its estimates stray."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection import variance
+from tithe.selection.sampling import Sample, draw_independent, draw_pivotal
+
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int32]
+
+
+class Design(Protocol):
+    """A way to draw from n records, some of which may be left out (they have no chance)."""
+
+    def draw(self, rng: np.random.Generator) -> Sample: ...
+
+    def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """Roughly that, if all records of a cluster were like its centre: what each cluster adds, shape (k,).
+
+        `clusters` are those of all records, shape (n,); `losses` those of the centres and `left_out` what the other
+        centres say of each, both of shape (k,).
+        """
+        ...
+
+    def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
+        """Variance of the estimated total of y, from y at `positions`, a simple random sample of those not left out.
+
+        `values` and `positions` have shape (V,), V >= 2; `population` is the number of records not left out.
+        """
+        ...
+
+    def estimated_variance(self, sample: Sample, values: Floats) -> float:
+        """The same from the drawn sample itself and y of its records, shape (s,)."""
+        ...
+
+
+class PivotalDesign:
+    """Ordered pivotal sampling: a fixed number of distinct records, spread along an order."""
+
+    def __init__(self, probabilities: Floats, order: Positions) -> None:
+        """`probabilities` have shape (n,) and an integer sum; `order` lists the positions where they are not 0."""
+        self._probabilities = probabilities
+        self._order = order
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """See Design."""
+        return draw_pivotal(self._probabilities, self._order, rng)
+
+    def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """Σ (1/π - 1) r² over the records of each cluster, r the difference of ℓ(c) from what the others predict.
+
+        A sample spread over the clusters errs by what losses differ within them, of which one loss each says nothing.
+        r errs to the safe side: neighbouring centres are less alike than records of one cluster.
+        """
+        open_ = self._probabilities > 0
+        inverse = np.bincount(clusters[open_], 1.0 / self._probabilities[open_] - 1.0, minlength=len(losses))
+        return inverse * (losses - left_out) ** 2
+
+    def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
+        """See Design."""
+        return variance.pivotal_variance(
+            values, self._probabilities[positions], self._places[positions], population=population
+        )
+
+    def estimated_variance(self, sample: Sample, values: Floats) -> float:
+        """See Design."""
+        return variance.estimated_pivotal_variance(values, sample.probabilities, self._places[sample.positions])
+
+    @cached_property
+    def _places(self) -> Floats:
+        return variance.places_in_order(self._probabilities, self._order)
+
+
+class IndependentDesign:
+    """Independent draws in proportion to scores, but for records taken with certainty."""
+
+    def __init__(self, scores: Floats, draws: int, certain: Positions) -> None:
+        """`scores` have shape (n,); the records at `certain` count among the `draws`."""
+        self._scores = scores
+        self._draws = draws
+        self._certain = certain
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """See Design."""
+        return draw_independent(self._scores, self._draws, rng, self._certain)
+
+    def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """(Σ_e y²/p - Y²) / s with y(e) = ℓ(c)."""
+        open_ = self._shares > 0
+        labels = clusters[open_]
+        inverse = np.bincount(labels, 1.0 / self._shares[open_], minlength=len(losses))
+        totals = np.bincount(labels, minlength=len(losses)) * losses
+        return (inverse * losses**2 - totals * totals.sum()) / max(self._draws - len(self._certain), 1)
+
+    def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
+        """See Design."""
+        lottery = self._draws - len(self._certain)
+        return variance.independent_variance(values, self._shares[positions], lottery, population=population)
+
+    def estimated_variance(self, sample: Sample, values: Floats) -> float:
+        """See Design."""
+        shares = self._shares[sample.positions]
+        counts = np.rint(sample.weights * (self._draws - len(self._certain)) * shares)
+        return variance.estimated_independent_variance(values, shares, counts)
+
+    @cached_property
+    def _shares(self) -> Floats:
+        """Chance of each record in one draw; 0 for those that are certain."""
+        open_ = self._scores.copy()
+        open_[self._certain] = 0.0
+        total = open_.sum()
+        return open_ / total if total > 0 else open_

@@ -1,0 +1,188 @@
+"""What the subset is worth: an estimate with its interval, what the weights cost, coverage, and whether a uniform
+sample would have done as well."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from tithe.selection import variance
+from tithe.selection.clustering import Clustering
+from tithe.selection.design import Design
+from tithe.selection.proxy import Proxy
+from tithe.selection.sampling import Sample
+from tithe.selection.validation import Validation
+
+Floats = npt.NDArray[np.float64]
+
+CONFIDENCE = 0.95
+
+# An expected error of this much of uniform's, or more, is no gain worth naming.
+_NO_GAIN = 0.95
+
+_LARGEST, _BINS = 5, 40
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The expected error of the estimated mean loss, against that of a uniform sample of the same size."""
+
+    design: float
+    """Standard error under the design used, in units of the loss."""
+    uniform: float
+    uncertainty: float
+    """Standard error of the ratio of the two, as far as it is known."""
+    source: str
+    """What losses it rests on: `all`, `validation` or `centres`."""
+
+    @property
+    def ratio(self) -> float:
+        return self.design / self.uniform if self.uniform > 0 else 1.0
+
+    def describe(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "relative_to_uniform": self.ratio,
+            "uncertainty": self.uncertainty,
+            "design": self.design,
+            "uniform": self.uniform,
+            "from": self.source,
+            "sentence": self.sentence(),
+        }
+
+    def sentence(self) -> str:
+        """The verdict. A gain that is within its own uncertainty is none."""
+        basis = {
+            "all": "by the losses of all records",
+            "validation": "by the validated losses",
+            "centres": "by the centres' losses alone",
+        }[self.source]
+        if self.ratio + self.uncertainty >= _NO_GAIN:
+            return f"{basis}, a uniform sample of the same size would do as well"
+        return f"{basis}, the expected error is {self.ratio:.2f} of that of a uniform sample of the same size"
+
+
+def forecast_from_validation(design: Design, validation: Validation, *, size: int, population: int) -> Forecast:
+    """The errors that the validated losses (V >= 2, a simple random sample) let expect of `size` of n records."""
+    losses, positions = validation.losses, validation.positions
+
+    def ratio_and_errors(part: npt.NDArray[np.int64]) -> tuple[float, float]:
+        expected = design.forecast(losses[part], positions[part], population=population)
+        return math.sqrt(expected), math.sqrt(variance.uniform_variance(losses[part], size, population=population))
+
+    everything = np.arange(len(losses))
+    if len(losses) == population:
+        of_design, of_uniform = ratio_and_errors(everything)
+        return Forecast(of_design / population, of_uniform / population, 0.0, "all")
+    of_design, of_uniform = ratio_and_errors(everything)
+    # Ten random groups, one left out at a time: the jackknife of the ratio.
+    groups = np.random.default_rng(0).permutation(len(losses)) % 10
+    ratios = []
+    for group in range(min(10, len(losses) // 2)):
+        part = np.flatnonzero(groups != group)
+        a, b = ratio_and_errors(part)
+        ratios.append(a / b if b > 0 else 1.0)
+    spread = math.sqrt((len(ratios) - 1) * float(np.var(ratios))) if len(ratios) > 1 else 1.0
+    return Forecast(of_design / population, of_uniform / population, spread, "validation")
+
+
+def forecast_from_centres(
+    design: Design, proxy: Proxy, clusters: npt.NDArray[np.int32], records: Floats, *, size: int
+) -> Forecast:
+    """The errors that the k losses let expect, each centre standing for its cluster.
+
+    Args:
+        design: the design used.
+        proxy: losses, and what the other centres say of each.
+        clusters: cluster of each record, shape (n,).
+        records: number of records of each cluster that could be drawn, shape (k,).
+        size: number of records of the subset.
+    """
+    n = float(records.sum())
+    share = records / n
+    mean = float(share @ proxy.losses)
+    of_design = design.forecast_from_centres(clusters, proxy.losses, proxy.left_out)
+    of_uniform = n**2 * (1 - size / n) / size * share * (proxy.losses - mean) ** 2
+    design_total, uniform_total = max(float(of_design.sum()), 0.0), float(of_uniform.sum())
+    uncertainty = 1.0
+    if design_total > 0 and uniform_total > 0:
+        # The delta method for a ratio of sums over k centres, halved for its square root.
+        squared_ratio = design_total / uniform_total
+        influence = of_design - squared_ratio * of_uniform
+        uncertainty = math.sqrt(float((influence**2).sum())) / (2 * math.sqrt(squared_ratio) * uniform_total)
+    return Forecast(math.sqrt(design_total) / n, math.sqrt(uniform_total) / n, uncertainty, "centres")
+
+
+def estimate_from_subset(design: Design, sample: Sample, losses: Floats, *, population: int) -> dict[str, Any]:
+    """The mean loss by the subset, with an interval by the variance of the design that drew it."""
+    total = float(sample.weights @ losses)
+    error = math.sqrt(design.estimated_variance(sample, losses))
+    return _interval(total / population, error / population, len(losses) - 1, "subset")
+
+
+def estimate_from_validation(validation: Validation, mean_proxy: float, *, population: int) -> dict[str, Any]:
+    """The mean loss as the mean proxy, corrected by the mean difference over the validated records."""
+    differences = validation.losses - validation.proxies
+    count = len(differences)
+    error = math.sqrt(float(differences.var(ddof=1)) / count * (1 - count / population))
+    return _interval(mean_proxy + float(differences.mean()), error, count - 1, "validation")
+
+
+def estimate_from_centres(mean_proxy: float) -> dict[str, Any]:
+    """The mean proxy: nothing says how far off it is."""
+    return {
+        "mean_loss": mean_proxy,
+        "low": None,
+        "high": None,
+        "standard_error": None,
+        "confidence": CONFIDENCE,
+        "from": "centres",
+    }
+
+
+def coverage(clusters: Clustering, sample: Sample) -> dict[str, Any]:
+    """How much of the corpus lies in clusters of which at least one record was drawn."""
+    covered = np.bincount(clusters.labels[sample.positions], minlength=clusters.k) > 0
+    distances = np.bincount(clusters.labels, np.sqrt(clusters.squared_distances), minlength=clusters.k)
+    total = float(distances.sum())
+    return {
+        "clusters": clusters.k,
+        "clusters_with_a_record": int(covered.sum()),
+        "mass": float(clusters.sizes[covered].sum() / len(clusters.labels)),
+        "distance": float(distances[covered].sum()) / total if total > 0 else 1.0,
+    }
+
+
+def largest_weights(sample: Sample) -> npt.NDArray[np.int64]:
+    """Indices into the sample of its largest weights, largest first; the earlier record first among equals."""
+    return np.argsort(-sample.weights, kind="stable")[:_LARGEST]
+
+
+def histogram(
+    corpus: Floats, counts: npt.NDArray[np.int64] | None, subset: Floats, weights: Floats
+) -> dict[str, list[float]]:
+    """Values of the corpus (each `counts` times) and of the weighted subset over common bins."""
+    low, high = float(corpus.min()), float(corpus.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    return {
+        "edges": edges.tolist(),
+        "corpus": np.histogram(corpus, edges, weights=counts)[0].tolist(),
+        "subset": np.histogram(subset, edges, weights=weights)[0].tolist(),
+    }
+
+
+def _interval(mean: float, error: float, freedom: int, source: str) -> dict[str, Any]:
+    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, max(freedom, 1))) * error
+    return {
+        "mean_loss": mean,
+        "low": mean - margin,
+        "high": mean + margin,
+        "standard_error": error,
+        "confidence": CONFIDENCE,
+        "from": source,
+    }

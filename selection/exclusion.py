@@ -1,0 +1,41 @@
+"""`--exclude`: the records that earlier subsets of the same corpus took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tithe.selection.errors import TitheError
+
+
+def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Overall rows of the records of earlier subsets, ascending.
+
+    Args:
+        subsets: paths of subsets, each with its rows file and manifest beside it.
+        digests: SHA-256 of the inputs of this run, in order: rows of another corpus would mean other records.
+
+    Raises TitheError where a file is missing or the subset was drawn from other inputs.
+    """
+    found = [np.empty(0, np.int64)]
+    for subset in subsets:
+        manifest, rows = Path(f"{subset}.manifest.json"), Path(f"{subset}.rows.parquet")
+        try:
+            inputs = [file["sha256"] for file in json.loads(manifest.read_text(encoding="utf-8"))["inputs"]]
+            found.append(pq.read_table(rows, columns=["row"])["row"].to_numpy())
+        except OSError as error:
+            reason = error.strerror or "cannot be read"
+            raise TitheError(
+                f"--exclude {subset}: its rows file and manifest must lie beside it; {error.filename or rows}: {reason}"
+            ) from error
+        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            raise TitheError(f"--exclude {subset}: {manifest} or {rows} is damaged ({error})") from error
+        if inputs != list(digests):
+            raise TitheError(f"--exclude {subset}: was drawn from other inputs, or from these in another order")
+    return np.unique(np.concatenate(found))

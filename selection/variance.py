@@ -1,0 +1,135 @@
+"""The variance of an estimated total under the design that drew the sample: forecast from losses, or estimated.
+
+The estimate is Horvitz and Thompson's, Σ_S w y; for independent draws Hansen and Hurwitz's.
+
+*Ordered pivotal sampling* draws one record from each unit of cumulated inclusion probability, but for the
+records that straddle a boundary. Were the units strata of their own, cut at a random offset, the variance would be
+
+    V = ½ Σ_i Σ_j π_i π_j K(u_i - u_j) (y_i/π_i - y_j/π_j)²,      K(t) = max(0, 1 - |t|),
+
+u_i being the cumulated probability in the middle of record i, and K(t) the probability that two records lie in one
+unit. This is not exact, but within about 3% of the standard error of simulated draws on every corpus tried
+(tests/benchmarks/evidence.py). A sum over pairs, it can also be estimated without bias from any simple random sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+# Pairs of records close in the order that a forecast should rest on at least.
+_PAIRS = 300
+
+
+def pivotal_variance(values: Floats, probabilities: Floats, places: Floats, *, population: int) -> float:
+    """Variance of Σ_S y/π under ordered pivotal sampling, from a simple random sample of V of the records, or from all.
+
+    Where few of them lie close in the order, K is widened until about 300 pairs do, which errs to the safe side:
+    records further apart are less alike.
+
+    Args:
+        values: y of the records known, shape (V,), V >= 2.
+        probabilities: their inclusion probabilities, shape (V,).
+        places: their places u in the order, shape (V,), see `places_in_order`.
+        population: n; V = n where all are known.
+    """
+    known = len(values)
+    open_ = np.flatnonzero(probabilities < 1.0)
+    order = open_[np.argsort(places[open_], kind="stable")]
+    u, mass, z = places[order], probabilities[order], values[order] / probabilities[order]
+    width = 1.0
+    if known < population:
+        units = population / known * float(mass.sum())
+        width = max(1.0, _PAIRS * units / known**2)
+    z = z - z.mean() if len(z) else z  # changes nothing but rounding
+    around, first, second = (_kernel_sum(u, mass * power, width) for power in (np.ones_like(z), z, z**2))
+    total = 0.5 * float((mass * (z**2 * around - 2 * z * first + second)).sum())
+    return max(total, 0.0) * population * (population - 1) / (known * (known - 1))
+
+
+def independent_variance(values: Floats, shares: Floats, draws: int, *, population: int) -> float:
+    """Variance of (1/s) Σ y/p over s independent draws, (Σ_e y²/p - Y²) / s, from a simple random sample of V records.
+
+    Args:
+        values: y of the records known, shape (V,), V >= 2.
+        shares: their probabilities p of being drawn in one draw, shape (V,); 0 for those drawn with certainty.
+        draws: s.
+        population: n.
+    """
+    if draws == 0:
+        return 0.0
+    scale = population / len(values)
+    open_ = shares > 0
+    y, p = values[open_], shares[open_]
+    # Of V known records, Y² would be too large by the variance of its own estimate.
+    total = scale * float(y.sum())
+    noise = population**2 * (1 - 1 / scale) * float(values.var(ddof=1)) / len(values)
+    return max(scale * float((y**2 / p).sum()) - (total**2 - noise), 0.0) / draws
+
+
+def uniform_variance(values: Floats, size: int, *, population: int) -> float:
+    """Variance of the estimated total of a simple random sample of `size` records: n² (1 - s/n) S² / s."""
+    return population**2 * (1 - size / population) * float(values.var(ddof=1)) / size
+
+
+def places_in_order(probabilities: Floats, order: Positions) -> Floats:
+    """The place u of each record, shape (n,): cumulated inclusion probability along `order`, those of 1 left out."""
+    mass = np.where(probabilities[order] < 1.0, probabilities[order], 0.0)
+    places = np.empty(len(order))
+    places[order] = np.cumsum(mass) - mass / 2
+    return places
+
+
+def estimated_pivotal_variance(values: Floats, probabilities: Floats, places: Floats) -> float:
+    """Variance of Σ_S y/π under ordered pivotal sampling, from the sample itself: successive differences.
+
+    V̂ = s / (2 (s - 1)) Σ_i (1 - (π_i + π_{i+1}) / 2) (y_i/π_i - y_{i+1}/π_{i+1})², over neighbours in the order among
+    the s records that were not certain. Usual for systematic sampling (Wolter 2007, section 8.2), whose
+    neighbours are as far apart; it errs to the safe side where the losses drift along the order.
+
+    Args:
+        values: y of the records drawn, shape (s,).
+        probabilities: their inclusion probabilities, shape (s,).
+        places: their places in the order, shape (s,).
+    """
+    open_ = np.flatnonzero(probabilities < 1.0)
+    order = open_[np.argsort(places[open_], kind="stable")]
+    s = len(order)
+    if s < 2:
+        return 0.0
+    z, pi = values[order] / probabilities[order], probabilities[order]
+    between = 1.0 - (pi[1:] + pi[:-1]) / 2
+    return s / (2 * (s - 1)) * float((between * np.diff(z) ** 2).sum())
+
+
+def estimated_independent_variance(values: Floats, shares: Floats, counts: Floats) -> float:
+    """Variance of (1/s) Σ y/p over independent draws, from the draws: Σ (y/p - mean)² / (s (s - 1)).
+
+    Args:
+        values: y of the distinct records drawn, shape (m,).
+        shares: their probabilities p of being drawn in one draw, shape (m,); 0 for those drawn with certainty.
+        counts: how often each was drawn, shape (m,).
+    """
+    open_ = shares > 0
+    s = float(counts[open_].sum())
+    if s < 2:
+        return 0.0
+    expanded = values[open_] / shares[open_]
+    mean = float(counts[open_] @ expanded) / s
+    return float(counts[open_] @ (expanded - mean) ** 2) / (s * (s - 1))
+
+
+def _kernel_sum(u: Floats, mass: Floats, width: float) -> Floats:
+    """Σ_j mass_j K((u_i - u_j) / width) / width for each i, u ascending: the sums over either side are differences of
+    cumulated sums, so that no pair is visited."""
+    total = np.concatenate([[0.0], np.cumsum(mass)])
+    moment = np.concatenate([[0.0], np.cumsum(mass * u)])
+    here = np.arange(len(u))
+    low = np.searchsorted(u, u - width, side="right")
+    high = np.searchsorted(u, u + width, side="left")
+    left = (total[here] - total[low]) * (1 - u / width) + (moment[here] - moment[low]) / width
+    right = (total[high] - total[here]) * (1 + u / width) - (moment[high] - moment[here]) / width
+    return (left + right) / width
