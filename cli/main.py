@@ -15,6 +15,7 @@ choose_kernel()
 
 import click  # noqa: E402
 
+from tithe.cli.centers import centers  # noqa: E402
 from tithe.cli.encoders import encoders  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
 from tithe.embedders.errors import EncoderError  # noqa: E402
@@ -28,6 +29,7 @@ def tithe() -> None:
 
 
 tithe.add_command(select)
+tithe.add_command(centers)
 tithe.add_command(encoders)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tithe.cli.config_file import use_config
+from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 
 class _Lambda(click.ParamType):
@@ -24,29 +24,10 @@ class _Lambda(click.ParamType):
 
 
 @click.command(context_settings={"max_content_width": 80})
-@click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option(
     "-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL)."
 )
-@click.option("--format", type=click.Choice(["parquet", "jsonl"]), help="Format of the inputs.  [default: by suffix]")
-@click.option("--text", multiple=True, metavar="FIELD", help="Field of the text; repeatable, dotted paths.")
-@click.option("--template", metavar="TEXT", help="The text by a template: '{instruction}\\n{output}'.")
-@click.option(
-    "--on-bad-record", type=click.Choice(["fail", "skip"]), default="fail", show_default=True, help="Unusable records."
-)
-@click.option(
-    "--encoder", default="lexical", show_default=True, metavar="SPEC", help="See 'tithe encoders' for what there is."
-)
-@click.option(
-    "--device", metavar="NAME",
-    help="Device of neural encoders and of model: losses.  [default: cuda, then mps, then cpu]",
-)  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Batch size of a neural encoder.")
-@click.option("--normalize/--no-normalize", default=True, help="Bring embeddings to unit length.  [default: yes]")
-@click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]")
-@click.option("--epsilon", type=float, metavar="E", help="Budget K + ⌈1/E²⌉ records.  [default: 0.05]")
-@click.option("--size", type=int, metavar="N", help="Budget: this many records.")
-@click.option("--fraction", type=float, metavar="F", help="Budget: this share of the records.")
+@apply([*INPUTS, *CLUSTERS])
 @click.option("--z", type=int, default=2, show_default=True, metavar="1|2", help="Power of the distance in the scores.")
 @click.option(
     "--lambda", "smoothness", type=_Lambda(), default="auto", show_default=True, metavar="L|auto",
@@ -82,23 +63,9 @@ class _Lambda(click.ParamType):
 @click.option("--keep-centers", is_flag=True, help="Take the K centres with certainty, within the budget.")
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the draw.")
-@click.option(
-    "--cluster-seed", type=int, default=0, show_default=True, metavar="N",
-    help="Seed of the encoder's fit, the clusters and the records of --validate.",
-)  # fmt: skip
-@click.option(
-    "--work-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Keep embeddings and clusters here, and find them again.",
-)  # fmt: skip
 @click.option("--exclude", multiple=True, metavar="SUBSET", help="Leave out what an earlier subset took; repeatable.")
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), is_eager=True, expose_value=False,
-    callback=use_config, metavar="FILE.toml", help="Options from a file; those given here win.",
-)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
-@click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
-@click.option("--quiet", is_flag=True, help="No progress, no summary.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
+@apply(CONDUCT)
 def select(
     inputs: tuple[str, ...],
     output: str | None,
@@ -111,8 +78,8 @@ def select(
 
     INPUTs are Parquet or JSONL files, plain or .gz, .zst, .bz2; folders; globs; or
     - for JSONL on standard input. Next to the subset come FILE.rows.parquet (where
-    each record is from, why it weighs what it does) and FILE.manifest.json (what
-    was done).
+    each record is from, why it weighs what it does), FILE.clusters.parquet and
+    FILE.manifest.json (what was done, and what the subset is worth).
 
     \b
     tithe select corpus.jsonl -o subset.parquet

@@ -1,6 +1,8 @@
-"""What a user wants to know at the end, in five lines."""
+"""What a user wants to know at the end, in a few lines."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from tithe.selection.pipeline import Selection
 
@@ -12,6 +14,8 @@ def summary_lines(selection: Selection) -> list[str]:
     share = weights.count / manifest["n"]
     bad = manifest["bad_records"]
     left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""
+    if manifest["excluded"]:
+        left_out += f"; {manifest['excluded']:,} are in earlier subsets, the weights stand for the rest"
     queries = manifest["loss_queries"]
     return [
         f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s){left_out}",
@@ -20,6 +24,26 @@ def summary_lines(selection: Selection) -> list[str]:
         f"selected  {weights.count:,} records ({share:.2%}), as good as {weights.effective_sample_size:,.0f} "
         "of equal weight",
         f"weights   {weights.smallest:.4g} to {weights.largest:.4g}, together {weights.total:,.1f}",
+        *_evidence_lines(manifest["evidence"]),
         f"wrote     {options['output']} in {selection.seconds:.1f} s"
-        + ("" if options["output"] == "-" else f" (and {options['output']}.rows.parquet, .manifest.json)"),
+        + ("" if options["output"] == "-" else " (beside it .rows.parquet, .clusters.parquet, .manifest.json)"),
     ]
+
+
+def _evidence_lines(evidence: dict[str, Any]) -> list[str]:
+    coverage = evidence["coverage"]
+    lines = [
+        f"covered   {coverage['clusters_with_a_record']:,} of {coverage['clusters']:,} clusters, "
+        f"with {coverage['mass']:.1%} of the records"
+    ]
+    estimate = evidence["estimate"]
+    if estimate is not None:
+        interval = (
+            "by the centres alone; --score-subset gives an interval"
+            if estimate["low"] is None
+            else f"({estimate['low']:.4g} to {estimate['high']:.4g} with 95% confidence)"
+        )
+        lines.append(f"mean loss {estimate['mean_loss']:.4g} {interval}")
+    if evidence["error"] is not None:
+        lines.append(f"worth     {evidence['error']['sentence']}")
+    return lines

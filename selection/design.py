@@ -92,12 +92,16 @@ class IndependentDesign:
         return draw_independent(self._scores, self._draws, rng, self._certain)
 
     def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
-        """(Σ_e y²/p - Y²) / s with y(e) = ℓ(c)."""
+        """(Σ_e y²/p - Y²) / s, with y(e) what the other centres predict of its cluster, and an error as theirs.
+
+        With y(e) = ℓ(c), in proportion to which p was chosen, there would hardly be any variance left.
+        """
         open_ = self._shares > 0
         labels = clusters[open_]
         inverse = np.bincount(labels, 1.0 / self._shares[open_], minlength=len(losses))
-        totals = np.bincount(labels, minlength=len(losses)) * losses
-        return (inverse * losses**2 - totals * totals.sum()) / max(self._draws - len(self._certain), 1)
+        totals = np.bincount(labels, minlength=len(losses)) * left_out
+        squares = left_out**2 + (losses - left_out) ** 2
+        return (inverse * squares - totals * totals.sum()) / max(self._draws - len(self._certain), 1)
 
     def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
         """See Design."""

@@ -62,9 +62,12 @@ class Forecast:
             "validation": "by the validated losses",
             "centres": "by the centres' losses alone",
         }[self.source]
+        if self.ratio - self.uncertainty > 1 / _NO_GAIN:
+            return f"{basis}, a uniform sample of the same size would do better"
         if self.ratio + self.uncertainty >= _NO_GAIN:
             return f"{basis}, a uniform sample of the same size would do as well"
-        return f"{basis}, the expected error is {self.ratio:.2f} of that of a uniform sample of the same size"
+        margin = f" (± {self.uncertainty:.2f})" if self.uncertainty > 0 else ""
+        return f"{basis}, the expected error is {self.ratio:.2f}{margin} of that of a uniform sample of the same size"
 
 
 def forecast_from_validation(design: Design, validation: Validation, *, size: int, population: int) -> Forecast:

@@ -140,9 +140,11 @@ def choose(
     candidates = np.ones(n, bool)
     if len(excluded):
         candidates[np.searchsorted(ground.rows(np.arange(n)), excluded)] = False
+        if not candidates.any():
+            raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
     with stages("sample", n) as advance:
         pivotal = options.sampler == "pivotal"
-        proxy = smoothed(clusters.centre_vectors, centre_losses) if pivotal else verbatim(centre_losses)
+        proxy = (smoothed if pivotal else verbatim)(clusters.centre_vectors, centre_losses)
         scores = _scores(options, ground, proxy, candidates)
         design, size = _design(options, ground, scores, candidates)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
@@ -226,8 +228,6 @@ def _design(
 ) -> tuple[Design, int]:
     """The design and the number of records, or draws, of the sample."""
     clusters, available = ground.clusters, int(candidates.sum())
-    if available == 0:
-        raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
     size = min(ground.plan.size, available)
     certain = np.empty(0, np.int64)
     if options.keep_centers:

@@ -6,7 +6,7 @@ each can borrow from the others; where they have nothing to do with one another,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,9 @@ def smoothed(centres: npt.NDArray[np.float32], losses: Floats) -> Proxy:
     return Proxy(losses, values, left_out, 1.0 - trust, int(far_out.sum()))
 
 
-def verbatim(losses: Floats) -> Proxy:
-    """Each centre's loss as it is, as Algorithm 1 of Axiotis et al. (2024) takes it."""
-    return Proxy(losses, losses, np.full(len(losses), losses.mean()), 0.0, 0)
+def verbatim(centres: npt.NDArray[np.float32], losses: Floats) -> Proxy:
+    """Each centre's loss as it is, as Algorithm 1 of Axiotis et al. (2024) takes it; arguments as for `smoothed`."""
+    return replace(smoothed(centres, losses), values=losses, shrinkage=0.0, far_out=0)
 
 
 def auto_lambda(centres: npt.NDArray[np.float32], losses: Floats, *, z: int) -> float | None:

@@ -209,11 +209,11 @@ def test_force_overwrites_and_without_it_nothing_is_touched(tithe: Tithe, corpus
     assert len(read_jsonl(tmp_path / "s.jsonl")) == 20
 
 
-def test_quiet_says_nothing_and_otherwise_the_summary_has_five_lines(tithe: Tithe, corpus: Path) -> None:
+def test_quiet_says_nothing_and_otherwise_the_summary_has_a_line_each(tithe: Tithe, corpus: Path) -> None:
     assert tithe("select", corpus, "-o", "a.jsonl", "--quiet").err == ""
     lines = tithe("select", corpus, "-o", "b.jsonl").err.splitlines()
     assert lines[0] == "text: text"
-    assert [line.split()[0] for line in lines[1:]] == ["read", "clusters", "selected", "weights", "wrote"]
+    assert [line.split()[0] for line in lines[1:]] == ["read", "clusters", "selected", "weights", "covered", "wrote"]
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""`tithe centers`: what a trainer is to score before a selection."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+
+
+@click.command(context_settings={"max_content_width": 80})
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The records, as JSONL.")
+@apply([*INPUTS, *CLUSTERS])
+@click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
+@apply(CONDUCT)
+def centers(
+    inputs: tuple[str, ...],
+    output: Path | None,
+    batch_size: int | None,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Write the records whose losses a selection needs.
+
+    Each record of the corpus that is a cluster's centre, with two more fields: row
+    (over all INPUTs, from 0) and cluster. Score them with your own trainer, write
+    row and loss, and select with the same options and --loss file:PATH.
+
+    \b
+    tithe centers corpus.jsonl --work-dir work -o centers.jsonl
+    tithe select corpus.jsonl --work-dir work -o subset.jsonl --loss file:losses.jsonl
+    """
+    if not inputs:
+        raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
+    if output is None:
+        raise click.UsageError("-o FILE is needed: where the centre records go")
+    if settings["work_dir"] is None:
+        raise click.UsageError("--work-dir DIR is needed: the selection finds the clusters there")
+    # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.progress import terminal_progress
+    from tithe.embedders.registry import make_encoder
+    from tithe.selection.centres import write_centres
+    from tithe.selection.options import Options
+
+    # The losses are still to come; that they are asked for is what makes room for --validate.
+    options = Options(inputs=inputs, output=None, loss="file:", **settings)
+    encoder = make_encoder(options.encoder, device=options.device, batch_size=batch_size)
+
+    def notify(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    progress = terminal_progress(quiet=quiet)
+    count = write_centres(options, encoder, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+    notify(f"wrote {count:,} records to {output}: score them, and select with --loss file:PATH")

@@ -1,0 +1,91 @@
+"""The options that several commands have: what the corpus is, and how it is clustered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tithe.cli.config_file import use_config
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def apply(options: list[Callable[[Any], Any]]) -> Callable[[_Command], _Command]:
+    """A decorator that adds options in the order in which help lists them."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+INPUTS: list[Callable[[Any], Any]] = [
+    click.argument("inputs", nargs=-1, metavar="INPUT..."),
+    click.option(
+        "--format", type=click.Choice(["parquet", "jsonl"]), help="Format of the inputs.  [default: by suffix]"
+    ),
+    click.option("--text", multiple=True, metavar="FIELD", help="Field of the text; repeatable, dotted paths."),
+    click.option("--template", metavar="TEXT", help="The text by a template: '{instruction}\\n{output}'."),
+    click.option(
+        "--on-bad-record",
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        show_default=True,
+        help="Unusable records.",
+    ),
+]
+
+CLUSTERS: list[Callable[[Any], Any]] = [
+    click.option(
+        "--encoder",
+        default="lexical",
+        show_default=True,
+        metavar="SPEC",
+        help="See 'tithe encoders' for what there is.",
+    ),
+    click.option(
+        "--device",
+        metavar="NAME",
+        help="Device of neural encoders and of model: losses.  [default: cuda, then mps, then cpu]",
+    ),
+    click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Batch size of a neural encoder."),
+    click.option("--normalize/--no-normalize", default=True, help="Bring embeddings to unit length.  [default: yes]"),
+    click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]"),
+    click.option("--epsilon", type=float, metavar="E", help="Budget K + ⌈1/E²⌉ records.  [default: 0.05]"),
+    click.option("--size", type=int, metavar="N", help="Budget: this many records."),
+    click.option("--fraction", type=float, metavar="F", help="Budget: this share of the records."),
+    click.option(
+        "--cluster-seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Seed of the encoder's fit, the clusters and the records of --validate.",
+    ),
+    click.option(
+        "--work-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Keep embeddings and clusters here, and find them again.",
+    ),
+]
+
+CONDUCT: list[Callable[[Any], Any]] = [
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=use_config,
+        metavar="FILE.toml",
+        help="Options from a file; those given here win.",
+    ),
+    click.option("--force", is_flag=True, help="Overwrite outputs that exist."),
+    click.option("--quiet", is_flag=True, help="No progress, no summary."),
+    click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails."),
+]

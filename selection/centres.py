@@ -1,0 +1,76 @@
+"""`tithe centers`: the records whose losses a selection will ask for, for the user's own trainer to score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from tithe.selection.corpus import open_corpus
+from tithe.selection.errors import UsageError
+from tithe.selection.groundwork import Encoder, find_text_rule, lay
+from tithe.selection.json_lines import json_lines
+from tithe.selection.manifest import BackgroundHashes
+from tithe.selection.options import Options
+from tithe.selection.pipeline import Notify, validation_positions
+from tithe.selection.stages import Progress, Stages, no_progress
+from tithe.selection.whole import check_target, sync, work_folder_beside
+from tithe.selection.work_folder import open_work_folder
+
+ADDED = ("row", "cluster")
+"""The fields that each record gets."""
+
+
+def write_centres(
+    options: Options,
+    encoder: Encoder,
+    output: Path,
+    *,
+    stdin: BinaryIO | None = None,
+    progress: Progress = no_progress,
+    notify: Notify = lambda message: None,
+) -> int:
+    """Write the centre records, and those that `--validate` draws, as JSONL with `row` and `cluster`; return how many.
+
+    A selection with the same options finds the clusters in the work folder, and the losses by `row`.
+
+    Raises UsageError where a record has one of the fields already, and otherwise what `select` would.
+    """
+    assert options.work_dir is not None
+    check_target(output, overwrite=options.force)
+    stages = Stages(progress)
+    with work_folder_beside(output) as folder:
+        corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+        for name in ADDED:
+            if name in corpus.field_names():
+                raise UsageError(f"{corpus.files[0].path}: has a field {name!r}, which centres get; rename it")
+        rule = find_text_rule(options, encoder, corpus)
+        if rule is not None:
+            notify(f"text: {rule.name}")
+        with (
+            BackgroundHashes(file.source for file in corpus.files) as hashes,
+            open_work_folder(options.work_dir) as work,
+        ):
+            ground = lay(options, corpus, rule, encoder, work, hashes.result(), stages)
+        labels = ground.clusters.labels
+        positions = ground.clusters.centres
+        if options.validate is not None:
+            positions = np.concatenate([positions, validation_positions(options, len(labels))])
+        positions = np.unique(positions)
+        rows = ground.rows(positions)
+        unfinished = folder / "centres"
+        with unfinished.open("wb") as out:
+            added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
+            for batch in corpus.take(rows, None):
+                for line in json_lines(batch):
+                    row, cluster = next(added)
+                    begun = line[:-1].rstrip()
+                    comma = b"" if begun == b"{" else b", "
+                    fields = json.dumps(dict(zip(ADDED, (row, cluster), strict=True)))
+                    out.write(begun + comma + fields[1:].encode() + b"\n")
+        sync(unfinished)
+        unfinished.replace(output)
+        sync(output.parent)
+    return len(rows)
