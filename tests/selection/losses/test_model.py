@@ -49,15 +49,11 @@ def save_tokenizer(folder: Path, template: str | None) -> None:
 def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("causal")
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        vocab_size=64,
-        **sizes,
-        max_position_embeddings=MAX_TOKENS,
-        pad_token_id=0,
-        eos_token_id=1,
-        initializer_range=0.5,
-    )
+    settings: dict[str, Any] = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 64,
+        "max_position_embeddings": MAX_TOKENS, "pad_token_id": 0, "eos_token_id": 1, "initializer_range": 0.5,
+    }  # fmt: skip
+    config = LlamaConfig(**settings)
     LlamaForCausalLM(config).save_pretrained(folder)
     save_tokenizer(folder, TEMPLATE)
     return folder
@@ -67,10 +63,11 @@ def causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seq2seq(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seq2seq")
     torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=64, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, decoder_start_token_id=0,
-        pad_token_id=0, eos_token_id=1, initializer_factor=1.0,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "vocab_size": 64, "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2,
+        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1,
+    }  # fmt: skip
+    config = T5Config(**settings)
     T5ForConditionalGeneration(config).save_pretrained(folder)
     save_tokenizer(folder, None)
     return folder
