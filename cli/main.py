@@ -17,6 +17,7 @@ import click  # noqa: E402
 
 from tithe.cli.centers import centers  # noqa: E402
 from tithe.cli.encoders import encoders  # noqa: E402
+from tithe.cli.report import report  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
 from tithe.embedders.errors import EncoderError  # noqa: E402
 from tithe.selection.errors import TitheError, UsageError  # noqa: E402
@@ -31,6 +32,7 @@ def tithe() -> None:
 tithe.add_command(select)
 tithe.add_command(centers)
 tithe.add_command(encoders)
+tithe.add_command(report)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -63,7 +63,11 @@ def appraise(
         "validation": None if validation is None else validation.describe(scores.smoothness),
         "lengths": _lengths(ground, sample),
         "losses": evidence.histogram(
-            proxy.values, clusters.sizes, proxy.values[clusters.labels[sample.positions]], sample.weights
+            proxy.values,
+            clusters.sizes,
+            proxy.values[clusters.labels[sample.positions]],
+            sample.weights,
+            logarithmic=False,
         )
         if informed
         else None,
@@ -132,5 +136,5 @@ def _lengths(ground: Groundwork, sample: Sample) -> dict[str, Any] | None:
     lengths = ground.lengths.astype(np.float64)
     return {
         "unit": "characters",
-        **evidence.histogram(lengths, None, lengths[sample.positions], sample.weights),
+        **evidence.histogram(lengths, None, lengths[sample.positions], sample.weights, logarithmic=True),
     }

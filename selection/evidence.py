@@ -167,11 +167,18 @@ def largest_weights(sample: Sample) -> npt.NDArray[np.int64]:
 
 
 def histogram(
-    corpus: Floats, counts: npt.NDArray[np.int64] | None, subset: Floats, weights: Floats
+    corpus: Floats, counts: npt.NDArray[np.int64] | None, subset: Floats, weights: Floats, *, logarithmic: bool
 ) -> dict[str, list[float]]:
-    """Values of the corpus (each `counts` times) and of the weighted subset over common bins."""
+    """Values of the corpus (each `counts` times) and of the weighted subset over common bins.
+
+    The bins are of equal width, or of equal width on the scale of log(1 + value).
+    """
     low, high = float(corpus.min()), float(corpus.max())
-    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    high = high if high > low else low + 1.0
+    edges = np.linspace(low, high, _BINS + 1)
+    if logarithmic:
+        edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), _BINS + 1))
+        edges[0], edges[-1] = low, high  # not a rounding beside them
     return {
         "edges": edges.tolist(),
         "corpus": np.histogram(corpus, edges, weights=counts)[0].tolist(),

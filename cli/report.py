@@ -1,0 +1,30 @@
+"""`tithe report`: a page that shows what a subset is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"max_content_width": 80})
+@click.argument("manifest", type=click.Path(path_type=Path), metavar="MANIFEST")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The page: one HTML file.")
+@click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
+def report(manifest: Path, output: Path | None, force: bool) -> None:
+    """Show what a subset is worth, as one HTML page.
+
+    MANIFEST is the file OUT.manifest.json of `tithe select`, with the files that it
+    names beside it. The page holds excerpts of records; it loads nothing and runs
+    no script.
+
+    \b
+    tithe report subset.parquet.manifest.json -o report.html
+    """
+    if output is None:
+        raise click.UsageError("-o FILE is needed: where the page goes")
+    # Late, so that --help does not wait for numpy and pyarrow.
+    from tithe.selection.report.make import make_report
+
+    make_report(manifest, output, overwrite=force)
