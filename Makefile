@@ -1,4 +1,5 @@
-# `make demo` and `make test` need Python 3.10 or later and pip, nothing else: the rest goes into .venv.
+# `make demo` and `make test` need Python 3.10 or later and pip, nothing else: the rest goes into .venv; but for the
+# browser that looks at the report, which comes from apt-get.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/tithe select $(DEMO)/corpus.jsonl -o $(DEMO)/subset.parquet --force
 	$(BIN)/python tests/demo/show.py $(DEMO)/corpus.jsonl $(DEMO)/subset.parquet
 
-test: .venv/developed
+test: .venv/developed .venv/browser
 	$(BIN)/python -m pytest
 
 lint: .venv/developed
@@ -43,4 +44,13 @@ FOLDERS := $(shell find cli selection embedders -type d -not -name __pycache__)
 .venv/developed: pyproject.toml .venv/bin/python $(FOLDERS)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]" --config-settings editable_mode=strict
+	@touch $@
+
+# Without a browser its tests are skipped, or fail under CI. sudo -n: better none than a question for a password.
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -n)
+
+.venv/browser: .venv/bin/python
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	{ $(SUDO) apt-get -qq update && $(SUDO) apt-get -qq install --no-install-recommends chromium fonts-dejavu-core; } || \
+	echo "No Chromium, and none could be installed: the tests of the report's page will be skipped."
 	@touch $@

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from tithe.selection.report.files import Columns
-from tithe.selection.report.wording import count, number, percent
+from tithe.selection.report.wording import count, number
 
 Numbers = npt.NDArray[np.float64]
 
@@ -38,9 +38,10 @@ class Circle:
     """Of the scale of losses, from 0; None without a loss."""
     missed: bool
     """No record of it was selected."""
-    arc: str
-    """Path of the arc that shows the share selected; empty for none."""
-    arc_width: float
+    ring: float
+    """Per cent of the ring around it that are drawn: the share selected, against `full_ring`."""
+    ring_radius: float
+    ring_width: float
     title: str
 
 
@@ -54,8 +55,8 @@ class ClusterMap:
     clusters: int
     """All there are, shown or not."""
     largest: str
-    full_arc: str
-    """The share for which the arc is a full ring."""
+    full_ring: str
+    """The share for which the ring is closed."""
     losses: tuple[str, str] | None
     """Labels of the ends of the scale of losses."""
 
@@ -66,11 +67,12 @@ def cluster_map(clusters: Columns) -> ClusterMap:
     shown = {name: values[order] for name, values in clusters.items()}
     records, selected, losses = shown["records"], shown["selected"], shown["loss"]
     radii = circle_radii(records)
-    # The arc lies outside the circle, so that it hides no colour.
-    arc_widths = np.clip(0.22 * radii, 1.4, 3.5)
-    x, y = spread(shown["x"], shown["y"], radii + 1.5 * arc_widths)
+    # The ring lies outside the circle, so that it hides no colour.
+    widths = np.clip(0.22 * radii, 1.4, 3.5)
+    x, y = spread(shown["x"], shown["y"], radii + 1.5 * widths)
     shares = selected / np.maximum(records, 1)
     full = _full_share(shares)
+    rings = 100 * np.minimum(shares / full, 1)
     levels, ends = loss_levels(losses)
     circles = [
         Circle(
@@ -79,14 +81,15 @@ def cluster_map(clusters: Columns) -> ClusterMap:
             round(float(radii[i]), 1),
             None if math.isnan(losses[i]) else int(levels[i]),
             bool(selected[i] == 0),
-            arc(float(x[i]), float(y[i]), float(radii[i] + 0.75 * arc_widths[i]), float(shares[i] / full)),
-            round(float(arc_widths[i]), 1),
+            round(float(rings[i]), 1),
+            round(float(radii[i] + 0.75 * widths[i]), 1),
+            round(float(widths[i]), 1),
             _title(shown, i),
         )
         for i in range(len(order))
     ]
     return ClusterMap(
-        WIDTH, HEIGHT, circles, len(clusters["records"]), count(int(records[0]), "record"), percent(full), ends
+        WIDTH, HEIGHT, circles, len(clusters["records"]), count(int(records[0]), "record"), f"{100 * full:g}%", ends
     )
 
 
@@ -111,8 +114,8 @@ def loss_levels(losses: Numbers) -> tuple[npt.NDArray[np.int64], tuple[str, str]
     with np.errstate(over="ignore"):
         levels = np.nan_to_num((losses - low) / span if span > 0 else np.zeros(len(losses)), nan=0.0)
     ends = (
-        ("≤ " if known.min() < low else "") + number(float(low)),
-        ("≥ " if known.max() > high else "") + number(float(high)),
+        ("≤\u00a0" if known.min() < low else "") + number(float(low)),
+        ("≥\u00a0" if known.max() > high else "") + number(float(high)),
     )
     return np.clip(levels, 0, LEVELS - 1).astype(np.int64), ends
 
@@ -149,16 +152,6 @@ def spread(x: Numbers, y: Numbers, radii: Numbers) -> tuple[Numbers, Numbers]:
     return places[:, 0], places[:, 1]
 
 
-def arc(x: float, y: float, radius: float, share: float) -> str:
-    """The SVG path of an arc around (x, y), clockwise from the top; `share` 1 and above is the full ring."""
-    if not share > 0:
-        return ""
-    # A full circle has no direction as one arc.
-    angle = 2 * math.pi * min(share, 0.9999)
-    end_x, end_y = x + radius * math.sin(angle), y - radius * math.cos(angle)
-    return f"M{x:.1f} {y - radius:.1f}A{radius:.1f} {radius:.1f} 0 {int(angle > math.pi)} 1 {end_x:.2f} {end_y:.2f}"
-
-
 def _stretched(values: Numbers, radii: Numbers, length: float) -> Numbers:
     margin = _MARGIN + float(np.median(radii))
     low, high = float(values.min()), float(values.max())
@@ -169,7 +162,7 @@ def _stretched(values: Numbers, radii: Numbers, length: float) -> Numbers:
 
 
 def _full_share(shares: Numbers) -> float:
-    """A round share that almost all clusters stay below, so that arcs can be told apart where little is selected."""
+    """A round share that almost all clusters stay below, so that rings can be told apart where little is selected."""
     wanted = float(np.quantile(shares, 0.95)) if len(shares) else 1.0
     return next((full for full in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if wanted <= full), 1.0)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.clusters_file import EXCERPT
 from tithe.selection.report import extremes
 from tithe.selection.report.charts import Scatter, StepChart, comparison, scatter, weight_histogram
 from tithe.selection.report.cluster_map import ClusterMap, cluster_map
@@ -16,8 +17,7 @@ from tithe.selection.report.files import SelectionFiles
 from tithe.selection.report.provenance import command_line
 from tithe.selection.report.wording import count, excerpt, measured, number, percent, visible
 
-# Characters of a record that are shown.
-_CENTRE = 300
+# Characters of a selected record that are shown.
 _RECORD = 220
 # Selected records shown of a cluster.
 _RECORDS_SHOWN = 3
@@ -144,7 +144,8 @@ class Page:
     encoder: str
     settings: list[tuple[str, str]]
     versions: str
-    started: str
+    day: str
+    """When it was made; empty where that is not known."""
 
 
 def page(files: SelectionFiles) -> Page:
@@ -195,7 +196,7 @@ def page(files: SelectionFiles) -> Page:
         encoder=_named(manifest["encoder"]),
         settings=_settings(manifest),
         versions=_named(manifest["versions"]),
-        started=visible(str(manifest.get("run", {}).get("started", ""))),
+        day=visible(str(manifest.get("run", {}).get("started", "")).partition("T")[0]),
     )
 
 
@@ -238,7 +239,7 @@ def _loss_fact(estimate: Estimate | None, has_losses: bool) -> Fact:
     if estimate.low is None or estimate.high is None:
         return Fact(label, value, source)
     low, high = (measured(end, estimate.standard_error) for end in (estimate.low, estimate.high))
-    return Fact(label, value, f"{percent(estimate.confidence)} interval {low} to {high}; {source}")
+    return Fact(label, value, f"{100 * estimate.confidence:g}% interval {low} to {high}; {source}")
 
 
 def _error_bars(error: ExpectedError) -> list[Bar]:
@@ -272,10 +273,10 @@ def _card(files: SelectionFiles, i: int, members: npt.NDArray[np.int64], texts: 
         records=count(int(records), "record"),
         selected=f"{files.clusters['selected'][i]:,.0f} selected",
         weight=number(weight),
-        loss="" if np.isnan(loss) else f"loss {number(loss)}",
+        loss="" if np.isnan(loss) else number(loss),
         share=percent(share) if share < 1 else f"{share:.1%}",
         length=round(min(100 * share, 200.0), 1),
-        centre=excerpt(files.excerpts[i] or "", _CENTRE),
+        centre=_centre(files.excerpts[i] or ""),
         shown=[
             ShownRecord(
                 f"row {files.rows['row'][position]:,.0f}",
@@ -285,6 +286,12 @@ def _card(files: SelectionFiles, i: int, members: npt.NDArray[np.int64], texts: 
             for position in members
         ],
     )
+
+
+def _centre(kept: str) -> str:
+    shown = excerpt(kept, EXCERPT)
+    # The file may have cut the text already.
+    return shown + "\u00a0…" if len(kept) == EXCERPT and not shown.endswith("…") else shown
 
 
 def _empty_clusters(evidence: Evidence) -> str:

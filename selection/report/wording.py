@@ -31,7 +31,8 @@ def excerpt(text: str, limit: int) -> str:
     # More than is shown, so that collapsed blanks leave enough; never the whole, which may be megabytes.
     line = " ".join(visible(text[: 4 * limit]).split())
     cut = len(line) > limit or len(text) > 4 * limit
-    return line[:limit].rstrip() + " …" if cut else line
+    # Not an ordinary blank: the ellipsis would stand alone on a line.
+    return line[:limit].rstrip() + "\u00a0…" if cut else line
 
 
 def compact_json(record: Mapping[str, Any]) -> str:
