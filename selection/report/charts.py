@@ -59,9 +59,10 @@ class Scale:
     def ticks(self, wanted: int = 5) -> list[Tick]:
         """Ticks at round numbers, about as many as wanted."""
         values = _decades(self.low, self.high, self.bend, wanted) if self.bend != "linear" else []
+        step = 0.0
         if len(values) < 2:
             values = _round_values(self.low, self.high, wanted)
-        step = min(np.diff(values)) if self.bend == "linear" else 0.0
+            step = float(min(np.diff(values)))
         return [Tick(round(float(at), 2), _label(v, step)) for v, at in zip(values, self(values), strict=True)]
 
     def _bent(self, values: Numbers) -> Numbers:

@@ -125,9 +125,10 @@ def spread(x: Numbers, y: Numbers, radii: Numbers) -> tuple[Numbers, Numbers]:
 
     Circles that overlap move away from one another, the smaller the further, until they no longer do or time is up.
     """
-    places = np.column_stack([_stretched(x, radii, WIDTH), HEIGHT - _stretched(y, radii, HEIGHT)])
     low = np.minimum(_MARGIN + radii, WIDTH / 2)[:, None]
     high = np.array([[WIDTH, HEIGHT]]) - low
+    stretched = np.column_stack([_stretched(x, radii, WIDTH), HEIGHT - _stretched(y, radii, HEIGHT)])
+    places = np.clip(stretched, low, high)
     areas = np.maximum(radii, 0.1) ** 2
     # Circles at one place are sent off in different directions.
     angles = np.arange(len(x)) * 2.399963
