@@ -211,9 +211,13 @@ def _label(value: float, step: float) -> str:
         return "0"
     if 1e-6 <= abs(value) < 1e9:
         for unit, letter in ((1e6, "M"), (1e3, "k")):
-            if abs(value) >= max(unit, 1e4) and (not step or step >= unit / 1e3):
-                return f"{value / unit:.4g}{letter}"
+            if abs(value) >= max(unit, 1e4) and (not step or step >= unit / 10):
+                return (f"{value / unit:.{_decimals(step / unit)}f}" if step else f"{value / unit:.4g}") + letter
         if step >= 1e-6:
-            # As many digits as tell neighbours apart, so that all labels have the same.
-            return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+            return f"{value:,.{_decimals(step)}f}"
     return number(value)
+
+
+def _decimals(step: float) -> int:
+    """As many as tell neighbours apart, so that all labels have the same."""
+    return max(0, -math.floor(math.log10(step) + 1e-9))

@@ -56,6 +56,8 @@ def test_labels_are_round_numbers() -> None:
     assert [tick.label for tick in Scale(0, 4.3).ticks()] == ["0", "1", "2", "3", "4"]
     assert [tick.label for tick in Scale(0, 0.43).ticks()] == ["0", "0.1", "0.2", "0.3", "0.4"]
     assert [tick.label for tick in Scale(0, 43_000).ticks()] == ["0", "10k", "20k", "30k", "40k"]
+    assert [tick.label for tick in Scale(9998, 10_001).ticks(3)] == ["9,998", "9,999", "10,000", "10,001"]
+    assert [tick.label for tick in Scale(1.2e6, 1.5e6).ticks(3)] == ["1.2M", "1.3M", "1.4M", "1.5M"]
     assert [tick.label for tick in Scale(1, 1000, "log").ticks()] == ["1", "3", "10", "30", "100", "300", "1,000"]
     assert [tick.at for tick in Scale(1, 10_000, "log").ticks(3)] == [0, 25, 50, 75, 100]
 
