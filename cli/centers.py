@@ -31,7 +31,7 @@ def centers(
 
     \b
     tithe centers corpus.jsonl --work-dir work -o centers.jsonl
-    tithe select corpus.jsonl --work-dir work -o subset.jsonl --loss file:losses.jsonl
+    tithe select corpus.jsonl --work-dir work -o subset.jsonl --loss file:l.jsonl
     """
     if not inputs:
         raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
