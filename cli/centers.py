@@ -25,8 +25,8 @@ def centers(
 ) -> None:
     """Write the records whose losses a selection needs.
 
-    Each record of the corpus that is a cluster's centre, with two more fields: row
-    (over all INPUTs, from 0) and cluster. Score them with your own trainer, write
+    Each record of the corpus that is a cluster's centre (or, by --method, a
+    landmark), with two more fields: row (over all INPUTs, from 0) and cluster. Score them with your own trainer, write
     row and loss, and select with the same options and --loss file:PATH.
 
     \b

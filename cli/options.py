@@ -55,6 +55,15 @@ CLUSTERS: list[Callable[[Any], Any]] = [
     ),
     click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Batch size of a neural encoder."),
     click.option("--normalize/--no-normalize", default=True, help="Bring embeddings to unit length.  [default: yes]"),
+    click.option(
+        "--method",
+        type=click.Choice(["sensitivity", "low-rank", "uniform", "k-center", "auto"]),
+        default="sensitivity",
+        show_default=True,
+        help="How records are judged: by their cluster's loss and their distance; by leading directions; all alike; "
+        "the farthest from one another; the better of the first two.",
+    ),
+    click.option("--rank", type=int, metavar="R", help="Directions of low-rank.  [default: those of 90% of the norms]"),
     click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]"),
     click.option("--epsilon", type=float, metavar="E", help="Budget K + ⌈1/E²⌉ records.  [default: 0.05]"),
     click.option("--size", type=int, metavar="N", help="Budget: this many records."),

@@ -57,8 +57,8 @@ class _Lambda(click.ParamType):
 @click.option("--validate", type=int, metavar="V", help="Ask for the losses of V random records too: a forecast.")
 @click.option("--validation-loss", metavar="SPEC", help="Where these come from.  [default: as --loss]")
 @click.option(
-    "--sampler", type=click.Choice(["pivotal", "iid"]), default="pivotal", show_default=True,
-    help="Distinct records spread over the clusters, or independent draws (Algorithm 1 as printed).",
+    "--sampler", type=click.Choice(["pivotal", "simple", "iid"]), default="pivotal", show_default=True,
+    help="Distinct records spread over the clusters; distinct records; independent draws (Algorithm 1 as printed).",
 )  # fmt: skip
 @click.option("--keep-centers", is_flag=True, help="Take the K centres with certainty, within the budget.")
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")

@@ -24,13 +24,14 @@ def summary_lines(selection: Selection) -> list[str]:
         f"selected  {weights.count:,} records ({share:.2%}), as good as {weights.effective_sample_size:,.0f} "
         "of equal weight",
         f"weights   {weights.smallest:.4g} to {weights.largest:.4g}, together {weights.total:,.1f}",
-        *_evidence_lines(manifest["evidence"]),
+        *_evidence_lines(manifest),
         f"wrote     {options['output']} in {selection.seconds:.1f} s"
         + ("" if options["output"] == "-" else " (beside it .rows.parquet, .clusters.parquet, .manifest.json)"),
     ]
 
 
-def _evidence_lines(evidence: dict[str, Any]) -> list[str]:
+def _evidence_lines(manifest: dict[str, Any]) -> list[str]:
+    evidence = manifest["evidence"]
     coverage = evidence["coverage"]
     lines = [
         f"covered   {coverage['clusters_with_a_record']:,} of {coverage['clusters']:,} clusters, "
@@ -39,11 +40,13 @@ def _evidence_lines(evidence: dict[str, Any]) -> list[str]:
     estimate = evidence["estimate"]
     if estimate is not None:
         interval = (
-            "by the centres alone; --score-subset gives an interval"
+            f"by the {estimate['from']} alone; --score-subset gives an interval"
             if estimate["low"] is None
             else f"({estimate['low']:.4g} to {estimate['high']:.4g} with 95% confidence)"
         )
         lines.append(f"mean loss {estimate['mean_loss']:.4g} {interval}")
+    if not manifest["method"]["by_chance"]:
+        lines.append("worth     nothing was left to chance, so the subset stands for nothing but itself")
     if evidence["error"] is not None:
         lines.append(f"worth     {evidence['error']['sentence']}")
     return lines

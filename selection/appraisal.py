@@ -12,9 +12,8 @@ from tithe.selection import evidence
 from tithe.selection.corpus import Corpus
 from tithe.selection.design import Design
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.proxy import Proxy
+from tithe.selection.methods.base import Judgement
 from tithe.selection.sampling import Sample
-from tithe.selection.sensitivity import Scores
 from tithe.selection.validation import Validation
 from tithe.selection.weights import summarize
 
@@ -24,8 +23,7 @@ Floats = npt.NDArray[np.float64]
 def appraise(
     corpus: Corpus,
     ground: Groundwork,
-    proxy: Proxy,
-    scores: Scores,
+    judgement: Judgement,
     design: Design,
     sample: Sample,
     rows: npt.NDArray[np.int64],
@@ -39,7 +37,7 @@ def appraise(
     """All the evidence, in JSON values.
 
     Args:
-        corpus, ground, proxy, scores, design, sample: the selection.
+        corpus, ground, judgement, design, sample: the selection.
         rows: overall rows of the sample, shape (s,).
         candidates: the records that could be drawn, shape (n,): those the estimates are about.
         size: records, or draws, of the sample.
@@ -47,36 +45,29 @@ def appraise(
         subset_losses: losses of the sample, shape (s,), where they were asked for.
         validation: losses of a simple random sample of all records, where they were asked for.
     """
-    clusters = ground.clusters
+    proxy = judgement.proxy
     if validation is not None:
         validation = validation.among(candidates)
         if len(validation.losses) < 2:
             validation = None
     weights = summarize(sample.weights)
     return {
-        "estimate": _estimate(ground, proxy, design, sample, candidates, informed, subset_losses, validation),
+        "estimate": _estimate(judgement, design, sample, candidates, informed, subset_losses, validation),
         "effective_sample_size": weights.effective_sample_size,
         "design_effect": weights.count / weights.effective_sample_size,
         "largest_weights": _largest(corpus, sample, rows),
-        "coverage": evidence.coverage(clusters, sample),
-        "error": _error(ground, proxy, design, candidates, size, informed, validation),
-        "validation": None if validation is None else validation.describe(scores.smoothness),
+        "coverage": evidence.coverage(ground.clusters, sample),
+        "error": _error(judgement, design, candidates, size, informed, validation),
+        "validation": None if validation is None else validation.describe(judgement.scores.smoothness),
         "lengths": _lengths(ground, sample),
-        "losses": evidence.histogram(
-            proxy.values,
-            clusters.sizes,
-            proxy.values[clusters.labels[sample.positions]],
-            sample.weights,
-            logarithmic=False,
-        )
-        if informed
+        "losses": evidence.histogram(proxy.values, proxy.values[sample.positions], sample.weights, logarithmic=False)
+        if informed and len(proxy.probes)
         else None,
     }
 
 
 def _estimate(
-    ground: Groundwork,
-    proxy: Proxy,
+    judgement: Judgement,
     design: Design,
     sample: Sample,
     candidates: npt.NDArray[np.bool_],
@@ -86,32 +77,31 @@ def _estimate(
 ) -> dict[str, Any] | None:
     if not informed:
         return None
-    population = int(candidates.sum())
+    population, proxy = int(candidates.sum()), judgement.proxy
     if subset_losses is not None:
         return evidence.estimate_from_subset(design, sample, subset_losses, population=population)
-    mean_proxy = float(proxy.values[ground.clusters.labels[candidates]].mean())
+    mean_proxy = float(proxy.values[candidates].mean())
     if validation is not None:
         return evidence.estimate_from_validation(validation, mean_proxy, population=population)
-    return evidence.estimate_from_centres(mean_proxy)
+    return evidence.estimate_from_probes(proxy, mean_proxy) if len(proxy.probes) else None
 
 
 def _error(
-    ground: Groundwork,
-    proxy: Proxy,
+    judgement: Judgement,
     design: Design,
     candidates: npt.NDArray[np.bool_],
     size: int,
     informed: bool,
     validation: Validation | None,
 ) -> dict[str, Any] | None:
-    population = int(candidates.sum())
-    if size >= population or not informed:
-        return None  # the subset is the corpus; or nothing is known of the losses
+    population, proxy = int(candidates.sum()), judgement.proxy
+    if size >= population or not informed or not judgement.by_chance:
+        return None  # the subset is the corpus; or nothing is known of the losses; or there is no design
     if validation is not None:
         return evidence.forecast_from_validation(design, validation, size=size, population=population).describe()
-    labels, k = ground.clusters.labels, ground.clusters.k
-    records = np.bincount(labels[candidates], minlength=k).astype(np.float64)
-    return evidence.forecast_from_centres(design, proxy, labels, records, size=size).describe()
+    if len(proxy.probes) == 0:
+        return None
+    return evidence.forecast_from_probes(design, proxy, candidates, size=size).describe()
 
 
 def _largest(corpus: Corpus, sample: Sample, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -136,5 +126,5 @@ def _lengths(ground: Groundwork, sample: Sample) -> dict[str, Any] | None:
     lengths = ground.lengths.astype(np.float64)
     return {
         "unit": "characters",
-        **evidence.histogram(lengths, None, lengths[sample.positions], sample.weights, logarithmic=True),
+        **evidence.histogram(lengths, lengths[sample.positions], sample.weights, logarithmic=True),
     }

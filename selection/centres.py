@@ -13,6 +13,7 @@ from tithe.selection.errors import UsageError
 from tithe.selection.groundwork import Encoder, find_text_rule, lay
 from tithe.selection.json_lines import json_lines
 from tithe.selection.manifest import BackgroundHashes
+from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.pipeline import Notify, validation_positions
 from tithe.selection.stages import Progress, Stages, no_progress
@@ -54,8 +55,10 @@ def write_centres(
             open_work_folder(options.work_dir) as work,
         ):
             ground = lay(options, corpus, rule, encoder, work, hashes.result(), stages)
+            positions = make_method(options, ground).probes
+        if len(positions) == 0 and options.validate is None:
+            raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")
         labels = ground.clusters.labels
-        positions = ground.clusters.centres
         if options.validate is not None:
             positions = np.concatenate([positions, validation_positions(options, len(labels))])
         positions = np.unique(positions)

@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import BadRecord, Corpus, TextRule
 from tithe.selection.manifest import Outcome
+from tithe.selection.proxy import Proxy
 
 EXCERPT = 300
 """Characters of a centre's text that the file holds."""
@@ -24,7 +26,8 @@ def clusters_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     rows = ground.rows(clusters.centres)
     distances = np.bincount(clusters.labels, np.sqrt(clusters.squared_distances), minlength=clusters.k)
     x, y = in_two_dimensions(clusters.centre_vectors)
-    losses = outcome.proxy.losses if outcome.losses_asked else None
+    proxy = outcome.judgement.proxy
+    losses = _centre_losses(clusters, proxy) if outcome.losses_asked else [None] * clusters.k
     return pa.table(
         {
             "cluster": pa.array(np.arange(clusters.k), pa.int32()),
@@ -32,8 +35,8 @@ def clusters_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
             "records": pa.array(clusters.sizes, pa.int64()),
             "selected": pa.array(np.bincount(drawn, minlength=clusters.k), pa.int64()),
             "weight": pa.array(np.bincount(drawn, sample.weights, minlength=clusters.k)),
-            "loss": pa.nulls(clusters.k, pa.float64()) if losses is None else pa.array(losses),
-            "proxy": pa.array(outcome.proxy.values),
+            "loss": pa.array(losses, pa.float64()),
+            "proxy": pa.array(np.bincount(clusters.labels, proxy.values, minlength=clusters.k) / clusters.sizes),
             "mean_distance": pa.array(distances / clusters.sizes),
             "x": pa.array(x),
             "y": pa.array(y),
@@ -59,6 +62,12 @@ def in_two_dimensions(
     coordinates = np.zeros((len(vectors), 2))
     coordinates[:, : axes.shape[1]] = centred @ axes
     return coordinates[:, 0], coordinates[:, 1]
+
+
+def _centre_losses(clusters: Clustering, proxy: Proxy) -> list[float | None]:
+    """Losses of the centres, where they were asked for."""
+    known = dict(zip(proxy.probes.tolist(), proxy.losses.tolist(), strict=True))
+    return [known.get(centre) for centre in clusters.centres.tolist()]
 
 
 def _excerpts(corpus: Corpus, rule: TextRule | None, rows: npt.NDArray[np.int64]) -> list[str | None]:

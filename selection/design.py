@@ -1,4 +1,4 @@
-"""The two designs: how likely each record is to be drawn, how the sample is drawn, and how far its estimates stray."""
+"""The designs: how likely each record is to be drawn, how the sample is drawn, and how far its estimates stray."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection import variance
-from tithe.selection.sampling import Sample, draw_independent, draw_pivotal
+from tithe.selection.errors import UsageError
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Judgement, Mask
+from tithe.selection.options import Options
+from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int32]
+
+# See groundwork.py for the other streams.
+_ORDER_STREAM = 6
 
 
 class Design(Protocol):
@@ -21,11 +28,11 @@ class Design(Protocol):
 
     def draw(self, rng: np.random.Generator) -> Sample: ...
 
-    def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
-        """Roughly that, if all records of a cluster were like its centre: what each cluster adds, shape (k,).
+    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """Roughly that, if all records were like the probe nearest to them: what those of each add, shape (m,).
 
-        `clusters` are those of all records, shape (n,); `losses` those of the centres and `left_out` what the other
-        centres say of each, both of shape (k,).
+        `nearest` says which it is, shape (n,); `losses` are those of the probes and `left_out` what the other probes
+        say of each, both of shape (m,).
         """
         ...
 
@@ -41,6 +48,31 @@ class Design(Protocol):
         ...
 
 
+def make_design(options: Options, ground: Groundwork, judgement: Judgement, candidates: Mask) -> tuple[Design, int]:
+    """The design that the options name, and the number of records, or draws, of its sample.
+
+    `candidates` are the records that could be drawn, shape (n,). Raises UsageError where the centres do not fit into
+    the budget.
+    """
+    clusters, available = ground.clusters, int(candidates.sum())
+    scores = judgement.scores.values
+    size = min(ground.plan.size, available)
+    certain = np.empty(0, np.int64)
+    if options.keep_centers:
+        certain = clusters.centres[candidates[clusters.centres]]
+        if len(certain) > size:
+            raise UsageError(f"--keep-centers: {len(certain)} centres do not fit into a budget of {size} records")
+    if options.sampler == "iid" and size < available:
+        return IndependentDesign(scores, size, certain), size
+    probabilities = np.zeros(len(candidates))
+    among = np.flatnonzero(candidates)
+    probabilities[among] = inclusion_probabilities(scores[among], size, np.searchsorted(among, certain))
+    if options.sampler == "simple":
+        no_order = np.random.default_rng([options.seed, _ORDER_STREAM]).permutation(among)
+        return SimpleDesign(probabilities, no_order), size
+    return PivotalDesign(probabilities, ground.order[candidates[ground.order]]), size
+
+
 class PivotalDesign:
     """Ordered pivotal sampling: a fixed number of distinct records, spread along an order."""
 
@@ -53,14 +85,14 @@ class PivotalDesign:
         """See Design."""
         return draw_pivotal(self._probabilities, self._order, rng)
 
-    def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
-        """Σ (1/π - 1) r² over the records of each cluster, r the difference of ℓ(c) from what the others predict.
+    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """Σ (1/π - 1) r² over the records of each probe, r the difference of its loss from what the others predict.
 
         A sample spread over the clusters errs by what losses differ within them, of which one loss each says nothing.
-        r errs to the safe side: neighbouring centres are less alike than records of one cluster.
+        r errs to the safe side: neighbouring probes are less alike than records of one cluster.
         """
         open_ = self._probabilities > 0
-        inverse = np.bincount(clusters[open_], 1.0 / self._probabilities[open_] - 1.0, minlength=len(losses))
+        inverse = np.bincount(nearest[open_], 1.0 / self._probabilities[open_] - 1.0, minlength=len(losses))
         return inverse * (losses - left_out) ** 2
 
     def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
@@ -78,6 +110,20 @@ class PivotalDesign:
         return variance.places_in_order(self._probabilities, self._order)
 
 
+class SimpleDesign(PivotalDesign):
+    """Pivotal sampling along an order that says nothing: with equal probabilities a simple random sample."""
+
+    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """Σ π (1 - π) (y/π - R)² with y the loss of the probe, R = Σ (1 - π) y / Σ π (1 - π) (Hájek 1964)."""
+        open_ = np.flatnonzero((self._probabilities > 0) & (self._probabilities < 1))
+        labels, pi = nearest[open_], self._probabilities[open_]
+        y = losses[labels]
+        mass = pi * (1 - pi)
+        ratio = float(((1 - pi) * y).sum()) / float(mass.sum()) if len(open_) else 0.0
+        contributions = mass * (y / pi - ratio) ** 2
+        return np.bincount(labels, contributions, minlength=len(losses)).astype(np.float64)
+
+
 class IndependentDesign:
     """Independent draws in proportion to scores, but for records taken with certainty."""
 
@@ -91,13 +137,13 @@ class IndependentDesign:
         """See Design."""
         return draw_independent(self._scores, self._draws, rng, self._certain)
 
-    def forecast_from_centres(self, clusters: Labels, losses: Floats, left_out: Floats) -> Floats:
-        """(Σ_e y²/p - Y²) / s, with y(e) what the other centres predict of its cluster, and an error as theirs.
+    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+        """(Σ_e y²/p - Y²) / s, with y(e) what the other probes predict of its probe, and an error as theirs.
 
-        With y(e) = ℓ(c), in proportion to which p was chosen, there would hardly be any variance left.
+        With y(e) the loss itself, in proportion to which p was chosen, there would hardly be any variance left.
         """
         open_ = self._shares > 0
-        labels = clusters[open_]
+        labels = nearest[open_]
         inverse = np.bincount(labels, 1.0 / self._shares[open_], minlength=len(losses))
         totals = np.bincount(labels, minlength=len(losses)) * left_out
         squares = left_out**2 + (losses - left_out) ** 2

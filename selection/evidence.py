@@ -38,7 +38,7 @@ class Forecast:
     uncertainty: float
     """Standard error of the ratio of the two, as far as it is known."""
     source: str
-    """What losses it rests on: `all`, `validation` or `centres`."""
+    """What losses it rests on: `all`, `validation`, `centres` or `landmarks`."""
 
     @property
     def ratio(self) -> float:
@@ -61,6 +61,7 @@ class Forecast:
             "all": "by the losses of all records",
             "validation": "by the validated losses",
             "centres": "by the centres' losses alone",
+            "landmarks": "by the landmarks' losses alone",
         }[self.source]
         if self.ratio - self.uncertainty > 1 / _NO_GAIN:
             return f"{basis}, a uniform sample of the same size would do better"
@@ -94,31 +95,29 @@ def forecast_from_validation(design: Design, validation: Validation, *, size: in
     return Forecast(of_design / population, of_uniform / population, spread, "validation")
 
 
-def forecast_from_centres(
-    design: Design, proxy: Proxy, clusters: npt.NDArray[np.int32], records: Floats, *, size: int
-) -> Forecast:
-    """The errors that the k losses let expect, each centre standing for its cluster.
+def forecast_from_probes(design: Design, proxy: Proxy, candidates: npt.NDArray[np.bool_], *, size: int) -> Forecast:
+    """The errors that the losses of the probes let expect, each probe standing for the records nearest to it.
 
     Args:
         design: the design used.
-        proxy: losses, and what the other centres say of each.
-        clusters: cluster of each record, shape (n,).
-        records: number of records of each cluster that could be drawn, shape (k,).
+        proxy: losses, and what the other probes say of each.
+        candidates: the records that could be drawn, shape (n,).
         size: number of records of the subset.
     """
+    records = np.bincount(proxy.nearest[candidates], minlength=len(proxy.losses)).astype(np.float64)
     n = float(records.sum())
     share = records / n
     mean = float(share @ proxy.losses)
-    of_design = design.forecast_from_centres(clusters, proxy.losses, proxy.left_out)
+    of_design = design.forecast_from_probes(proxy.nearest, proxy.losses, proxy.left_out)
     of_uniform = n**2 * (1 - size / n) / size * share * (proxy.losses - mean) ** 2
     design_total, uniform_total = max(float(of_design.sum()), 0.0), float(of_uniform.sum())
     uncertainty = 1.0
     if design_total > 0 and uniform_total > 0:
-        # The delta method for a ratio of sums over k centres, halved for its square root.
+        # The delta method for a ratio of sums over the probes, halved for its square root.
         squared_ratio = design_total / uniform_total
         influence = of_design - squared_ratio * of_uniform
         uncertainty = math.sqrt(float((influence**2).sum())) / (2 * math.sqrt(squared_ratio) * uniform_total)
-    return Forecast(math.sqrt(design_total) / n, math.sqrt(uniform_total) / n, uncertainty, "centres")
+    return Forecast(math.sqrt(design_total) / n, math.sqrt(uniform_total) / n, uncertainty, proxy.name)
 
 
 def estimate_from_subset(design: Design, sample: Sample, losses: Floats, *, population: int) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def estimate_from_validation(validation: Validation, mean_proxy: float, *, popul
     return _interval(mean_proxy + float(differences.mean()), error, count - 1, "validation")
 
 
-def estimate_from_centres(mean_proxy: float) -> dict[str, Any]:
+def estimate_from_probes(proxy: Proxy, mean_proxy: float) -> dict[str, Any]:
     """The mean proxy: nothing says how far off it is."""
     return {
         "mean_loss": mean_proxy,
@@ -144,7 +143,7 @@ def estimate_from_centres(mean_proxy: float) -> dict[str, Any]:
         "high": None,
         "standard_error": None,
         "confidence": CONFIDENCE,
-        "from": "centres",
+        "from": proxy.name,
     }
 
 
@@ -166,10 +165,8 @@ def largest_weights(sample: Sample) -> npt.NDArray[np.int64]:
     return np.argsort(-sample.weights, kind="stable")[:_LARGEST]
 
 
-def histogram(
-    corpus: Floats, counts: npt.NDArray[np.int64] | None, subset: Floats, weights: Floats, *, logarithmic: bool
-) -> dict[str, list[float]]:
-    """Values of the corpus (each `counts` times) and of the weighted subset over common bins.
+def histogram(corpus: Floats, subset: Floats, weights: Floats, *, logarithmic: bool) -> dict[str, list[float]]:
+    """Values of the corpus and of the weighted subset over common bins.
 
     The bins are of equal width, or of equal width on the scale of log(1 + value).
     """
@@ -181,7 +178,7 @@ def histogram(
         edges[0], edges[-1] = low, high  # not a rounding beside them
     return {
         "edges": edges.tolist(),
-        "corpus": np.histogram(corpus, edges, weights=counts)[0].tolist(),
+        "corpus": np.histogram(corpus, edges)[0].tolist(),
         "subset": np.histogram(subset, edges, weights=weights)[0].tolist(),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Groundwork:
     encoder: Mapping[str, Any]
     """The encoder's identity."""
     plan: Plan
+    embeddings: Embeddings
     clusters: Clustering
     lengths: npt.NDArray[np.uint32] | None
     """Characters of each record's text, shape (n,); None where the encoder reads no text."""
@@ -61,6 +63,21 @@ class Groundwork:
     def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The overall rows of usable records."""
         return self.bad.overall_rows(positions)
+
+    def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
+        found = [np.empty((0, self.clusters.centre_vectors.shape[1]), np.float32)]
+        start = 0
+        for block in self.embeddings.blocks():
+            first, last = np.searchsorted(positions, [start, start + len(block)])
+            found.append(block[positions[first:last] - start])
+            start += len(block)
+        return np.concatenate(found)
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """The order in which records are drawn, shape (n,): neighbours in it are alike."""
+        return clustering.sampling_order(self.clusters)
 
 
 @dataclass(frozen=True)
@@ -117,6 +134,7 @@ def lay(
         bad,
         embedded.encoder,
         plan.limited_to(len(clusters.labels)),
+        embedded.embeddings,
         clusters,
         embedded.lengths,
         tuple(name for name, was_found in reused.items() if was_found),

@@ -19,10 +19,9 @@ import numpy.typing as npt
 from tithe.selection import blas
 from tithe.selection.corpus import Corpus
 from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
-from tithe.selection.proxy import Proxy
 from tithe.selection.sampling import Sample
-from tithe.selection.sensitivity import Scores
 from tithe.selection.weights import summarize
 
 SCHEMA_VERSION = 1
@@ -47,8 +46,7 @@ class Outcome:
     ground: Groundwork
     excluded: int
     """Records left out because an earlier subset has them."""
-    proxy: Proxy
-    scores: Scores
+    judgement: Judgement
     sample: Sample
     rows: npt.NDArray[np.int64]
     """Overall row of each selected record, ascending."""
@@ -97,9 +95,13 @@ def describe(
         "kmeans_cost": clusters.cost,
         "epsilon": ground.plan.epsilon,
         "z": options.z,
-        "lambda": outcome.scores.smoothness,
-        "uniform_share": outcome.scores.uniform_share,
-        "proxy": outcome.proxy.describe(),
+        "lambda": outcome.judgement.scores.smoothness,
+        "uniform_share": outcome.judgement.scores.uniform_share,
+        "method": {
+            "name": options.method,
+            "by_chance": outcome.judgement.by_chance,
+            **outcome.judgement.facts,
+        },
         "loss": outcome.loss,
         "loss_queries": outcome.losses_asked,
         "excluded": outcome.excluded,

@@ -12,6 +12,7 @@ from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 
 CorpusFormat = Literal["parquet", "jsonl"]
+MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,9 @@ class Options:
     epsilon: float | None = None
     size: int | None = None
     fraction: float | None = None
+    method: MethodName = "sensitivity"
+    rank: int | None = None
+    """Directions of `low-rank`; None: as many as hold 90% of the squared norms, at most a fourth of the clusters."""
     z: int = 2
     smoothness: float | None = None
     """λ; None works it out from the centres."""
@@ -79,8 +83,28 @@ class Options:
             raise UsageError("--validation-loss means nothing without --validate")
         if self.loss == "none" and (self.score_subset or self.validate is not None):
             raise UsageError("--score-subset and --validate need losses: name their source with --loss")
+        self._check_method()
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
+
+    def _check_method(self) -> None:
+        name = f"--method {self.method}"
+        if self.rank is not None:
+            if self.method not in ("low-rank", "auto"):
+                raise UsageError(f"{name}: has no use for --rank; leave it out")
+            if self.rank < 1:
+                raise UsageError(f"--rank {self.rank}: at least 1 is needed")
+        if self.method in ("uniform", "k-center"):
+            if self.smoothness is not None:
+                raise UsageError(f"{name}: has no use for --lambda; leave it out")
+            if self.loss != "none" and not (self.score_subset or self.validate):
+                raise UsageError(f"{name}: asks for no losses; leave --loss out, or say --score-subset or --validate")
+        if self.method == "k-center" and (self.score_subset or self.keep_centers or self.sampler != "pivotal"):
+            raise UsageError(
+                f"{name}: leaves nothing to chance; leave --sampler, --keep-centers and --score-subset out"
+            )
+        if self.method == "auto" and self.loss == "none":
+            raise UsageError(f"{name}: chooses by losses; name their source with --loss")
 
     def plan(self, records: int) -> Plan:
         """The sizes for a corpus of `records` records."""

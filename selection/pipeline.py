@@ -10,23 +10,21 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection import clustering
 from tithe.selection.appraisal import appraise
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
-from tithe.selection.design import Design, IndependentDesign, PivotalDesign
-from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.design import make_design
+from tithe.selection.errors import TitheError
 from tithe.selection.exclusion import excluded_rows
 from tithe.selection.groundwork import Encoder, Groundwork, check_field, find_text_rule, lay
 from tithe.selection.losses import LossRequest, LossSource, make_loss_source
 from tithe.selection.losses.ledger import Ledger
 from tithe.selection.manifest import BackgroundHashes, Outcome, describe
+from tithe.selection.methods.base import Judgement
+from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset
-from tithe.selection.proxy import Proxy, auto_lambda, smoothed, verbatim
 from tithe.selection.rows_file import rows_table, write_rows
-from tithe.selection.sampling import inclusion_probabilities
-from tithe.selection.sensitivity import UNIFORM_SHARE, Scores, score, spread
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
 from tithe.selection.validation import Validation
@@ -96,7 +94,7 @@ def select(
                 if ground.reused:
                     notify(f"found in {options.work_dir}: {' and '.join(ground.reused)}")
             excluded = excluded_rows(options.exclude, hashes.result() if options.exclude else ())
-            outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages)
+            outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages, notify=notify)
             with stages("write", len(outcome.rows)) as advance:
                 write_subset(
                     corpus,
@@ -129,36 +127,40 @@ def choose(
     excluded: npt.NDArray[np.int64],
     *,
     stages: Stages,
+    notify: Notify = lambda message: None,
 ) -> Outcome:
-    """The method: losses of the centres, scores, design, sample, and what it is worth. `excluded` are overall rows."""
-    clusters = ground.clusters
-    n = len(clusters.labels)
-    ledger = Ledger(losses, corpus)
-    with stages("losses", clusters.k) as advance:
-        centre_losses = ledger.losses(ground.rows(clusters.centres))
-        advance(clusters.k)
+    """The method: losses of its probes, scores, design, sample, and what it is worth. `excluded` are overall rows."""
+    n = len(ground.clusters.labels)
     candidates = np.ones(n, bool)
     if len(excluded):
         candidates[np.searchsorted(ground.rows(np.arange(n)), excluded)] = False
         if not candidates.any():
             raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
+    with stages("prepare", None):
+        method = make_method(options, ground)
+    ledger = Ledger(losses, corpus)
+    with stages("losses", len(method.probes)) as advance:
+        probe_losses = ledger.losses(ground.rows(method.probes))
+        advance(len(method.probes))
     with stages("sample", n) as advance:
-        pivotal = options.sampler == "pivotal"
-        proxy = (smoothed if pivotal else verbatim)(clusters.centre_vectors, centre_losses)
-        scores = _scores(options, ground, proxy, candidates)
-        design, size = _design(options, ground, scores, candidates)
+        judgement = method.judge(probe_losses, candidates)
+        design, size = make_design(options, ground, judgement, candidates)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
         advance(n)
+    if "reason" in judgement.facts:
+        notify(f"method: {judgement.facts['chosen']}; {judgement.facts['reason']}")
     rows = ground.rows(sample.positions)
     with stages("evidence", None) as advance:
         validation = _validate(
-            options, corpus, ground, proxy, ledger if validation_losses is losses else Ledger(validation_losses, corpus)
+            options,
+            ground,
+            judgement,
+            ledger if validation_losses is losses else Ledger(validation_losses, corpus),
         )
         evidence_found = appraise(
             corpus,
             ground,
-            proxy,
-            scores,
+            judgement,
             design,
             sample,
             rows,
@@ -172,8 +174,7 @@ def choose(
     return Outcome(
         ground=ground,
         excluded=int(n - candidates.sum()),
-        proxy=proxy,
-        scores=scores,
+        judgement=judgement,
         sample=sample,
         rows=rows,
         loss=losses.describe(),
@@ -201,53 +202,9 @@ def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64
     return np.sort(rng.choice(records, min(options.validate, records), replace=False))
 
 
-def _scores(options: Options, ground: Groundwork, proxy: Proxy, candidates: npt.NDArray[np.bool_]) -> Scores:
-    """The scores of all records; 0 for those that are no candidates."""
-    clusters = ground.clusters
-    smoothness = options.smoothness
-    if smoothness is None:
-        smoothness = auto_lambda(clusters.centre_vectors, proxy.losses, z=options.z)
-    every = bool(candidates.all())
-    found = score(
-        clusters.labels if every else clusters.labels[candidates],
-        clusters.squared_distances if every else clusters.squared_distances[candidates],
-        proxy.values,
-        z=options.z,
-        smoothness=smoothness,
-        uniform_share=UNIFORM_SHARE if options.sampler == "pivotal" else 0.0,
-    )
-    if every:
-        return found
-    values = np.zeros(len(candidates))
-    values[candidates] = found.values
-    return Scores(values, found.smoothness, found.uniform_share)
-
-
-def _design(
-    options: Options, ground: Groundwork, scores: Scores, candidates: npt.NDArray[np.bool_]
-) -> tuple[Design, int]:
-    """The design and the number of records, or draws, of the sample."""
-    clusters, available = ground.clusters, int(candidates.sum())
-    size = min(ground.plan.size, available)
-    certain = np.empty(0, np.int64)
-    if options.keep_centers:
-        certain = clusters.centres[candidates[clusters.centres]]
-        if len(certain) > size:
-            raise UsageError(f"--keep-centers: {len(certain)} centres do not fit into a budget of {size} records")
-    if options.sampler == "iid" and size < available:
-        return IndependentDesign(scores.values, size, certain), size
-    probabilities = np.zeros(len(candidates))
-    among = np.flatnonzero(candidates)
-    certain_among = np.searchsorted(among, certain)
-    probabilities[among] = inclusion_probabilities(scores.values[among], size, certain_among)
-    order = clustering.sampling_order(clusters)
-    return PivotalDesign(probabilities, order[candidates[order]]), size
-
-
-def _validate(options: Options, corpus: Corpus, ground: Groundwork, proxy: Proxy, ledger: Ledger) -> Validation | None:
+def _validate(options: Options, ground: Groundwork, judgement: Judgement, ledger: Ledger) -> Validation | None:
     if options.validate is None:
         return None
-    clusters = ground.clusters
-    at = validation_positions(options, len(clusters.labels))
+    at = validation_positions(options, len(ground.clusters.labels))
     losses = ledger.losses(ground.rows(at))
-    return Validation(at, losses, proxy.values[clusters.labels[at]], spread(clusters.squared_distances[at], options.z))
+    return Validation(at, losses, judgement.proxy.values[at], judgement.spreads[at])

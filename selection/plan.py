@@ -8,7 +8,7 @@ from typing import Literal
 
 from tithe.selection.errors import UsageError
 
-Sampler = Literal["pivotal", "iid"]
+Sampler = Literal["pivotal", "simple", "iid"]
 
 DEFAULT_EPSILON = 0.05
 

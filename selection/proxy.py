@@ -15,6 +15,8 @@ import numpy.typing as npt
 from tithe.selection.clustering import neighbours
 
 Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int32]
 
 # Neighbours that a centre may borrow from.
 _NEIGHBOURS = 16
@@ -28,6 +30,30 @@ _FENCE = 3.0
 
 @dataclass(frozen=True)
 class Proxy:
+    """What the losses that were asked for say about every record."""
+
+    probes: Positions
+    """The records that were asked about, shape (m,); none where nothing was."""
+    name: str
+    """What the probes are: `centres` or `landmarks`."""
+    nearest: Labels
+    """Which of the probes each record is taken to be like, shape (n,)."""
+    losses: Floats
+    """Losses of the probes, shape (m,)."""
+    left_out: Floats
+    """What the other probes alone would say about each probe, shape (m,)."""
+    values: Floats
+    """Proxy loss ℓ̂ of each record, shape (n,)."""
+
+    @classmethod
+    def ignorant(cls, records: int) -> Proxy:
+        """That of a method that asks for no losses: all records count the same."""
+        none = np.empty(0)
+        return cls(np.empty(0, np.int64), "centres", np.zeros(records, np.int32), none, none, np.ones(records))
+
+
+@dataclass(frozen=True)
+class CentreLosses:
     """The proxy losses of k clusters."""
 
     losses: Floats
@@ -46,7 +72,7 @@ class Proxy:
         return {"shrinkage": self.shrinkage, "far_out": self.far_out}
 
 
-def smoothed(centres: npt.NDArray[np.float32], losses: Floats) -> Proxy:
+def smoothed(centres: npt.NDArray[np.float32], losses: Floats) -> CentreLosses:
     """Proxies by kernel regression over neighbouring centres, shrunk to the mean; both by leave-one-out.
 
     With the weights K_ij = exp(-‖c_i - c_j‖² / h) over the 16 centres nearest to c_i, and c_i itself, the kernel
@@ -63,7 +89,7 @@ def smoothed(centres: npt.NDArray[np.float32], losses: Floats) -> Proxy:
     """
     k = len(losses)
     if k < 3 or losses.min() == losses.max():
-        return Proxy(losses, losses, losses, 0.0, 0)
+        return CentreLosses(losses, losses, losses, 0.0, 0)
     positions, squared = neighbours(centres, min(_NEIGHBOURS, k - 1))
     unit = float(np.median(squared[:, 0])) or 1.0
     others = (losses.sum() - losses) / (k - 1)
@@ -85,10 +111,10 @@ def smoothed(centres: npt.NDArray[np.float32], losses: Floats) -> Proxy:
         values = mean + trust * (around - mean)
     far_out = losses > _far_out(losses)
     values = np.where(far_out, np.maximum(losses, values), values)
-    return Proxy(losses, values, left_out, 1.0 - trust, int(far_out.sum()))
+    return CentreLosses(losses, values, left_out, 1.0 - trust, int(far_out.sum()))
 
 
-def verbatim(centres: npt.NDArray[np.float32], losses: Floats) -> Proxy:
+def verbatim(centres: npt.NDArray[np.float32], losses: Floats) -> CentreLosses:
     """Each centre's loss as it is, as Algorithm 1 of Axiotis et al. (2024) takes it; arguments as for `smoothed`."""
     return replace(smoothed(centres, losses), values=losses, shrinkage=0.0, far_out=0)
 
@@ -112,6 +138,11 @@ def auto_lambda(centres: npt.NDArray[np.float32], losses: Floats, *, z: int) -> 
     positions, squared = neighbours(centres, min(_NEIGHBOURS, k - 1))
     gaps = (squared ** (z / 2)).ravel()
     differences = np.abs(losses[positions] - losses[:, None]).ravel()
+    return slope_above_zero(gaps, differences)
+
+
+def slope_above_zero(gaps: Floats, differences: Floats) -> float:
+    """The slope λ >= 0 of the least-squares line `differences` ≈ a + λ `gaps` with a >= 0; both of shape (m,)."""
     centred = gaps - gaps.mean()
     slope = _ratio(float(centred @ differences), float(centred @ centred))
     if differences.mean() < slope * gaps.mean():  # the line would start below 0

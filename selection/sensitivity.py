@@ -23,50 +23,48 @@ class Scores:
     values: Floats
     """Shape (n,), not negative; the unit is that of the loss."""
     smoothness: float
-    """λ: how much loss may change over a unit of distance^z."""
+    """λ: how much loss may change over a unit of the spread."""
     uniform_share: float
     """The part of the score that all records have in common."""
 
 
 def score(
-    clusters: npt.NDArray[np.int32],
-    squared_distances: npt.NDArray[np.float32],
     proxies: Floats,
+    spreads: Floats,
+    candidates: npt.NDArray[np.bool_],
     *,
-    z: int,
     smoothness: float | None,
     uniform_share: float,
 ) -> Scores:
-    """Score every record: (1 - u) (ℓ̂(e) + λ v(e)) + u m, with v(e) = ‖E(e) - E(c)‖^z for its cluster's centre c.
+    """Score the records that could be drawn: (1 - u) (ℓ̂(e) + λ v(e)) + u m; the others get 0.
 
-    m is the mean of ℓ̂ + λ v over all records. u = 0, with the loss of the centre as ℓ̂, gives the scores of
-    Algorithm 1 (Axiotis et al. 2024).
+    m is the mean of ℓ̂ + λ v over the candidates. u = 0, with the loss of the cluster's centre as ℓ̂ and its distance
+    to the power z as v, gives the scores of Algorithm 1 (Axiotis et al. 2024).
 
     Args:
-        clusters: cluster of each record, shape (n,).
-        squared_distances: squared distance of each record to its centre, shape (n,).
-        proxies: proxy loss ℓ̂ of the records of each cluster, shape (k,).
-        z: the power of the distance, 1 or 2.
-        smoothness: λ; None gives the loss and the distance half of the total score each, Σ_e ℓ̂(e) = λ Σ_e v(e):
+        proxies: proxy loss ℓ̂ of each record, shape (n,).
+        spreads: how far each record lies from what its proxy rests on, shape (n,).
+        candidates: the records that could be drawn, shape (n,).
+        smoothness: λ; None gives the loss and the spread half of the total score each, Σ_e ℓ̂(e) = λ Σ_e v(e):
             with one cluster the lightweight coreset of Bachem et al. (2018).
         uniform_share: u, from 0 to 1.
     """
-    proxy = proxies[clusters]
-    distances = spread(squared_distances, z)
     if smoothness is None:
-        total = float(distances.sum())
-        smoothness = float(proxy.sum()) / total if total > 0 else 0.0
-    distances *= smoothness
-    distances += proxy
-    mean = float(distances.mean())
-    if mean == 0:  # no loss and no distance anywhere: all records are alike
-        return Scores(np.ones(len(distances)), smoothness, uniform_share)
-    distances *= 1 - uniform_share
-    distances += uniform_share * mean
-    return Scores(distances, smoothness, uniform_share)
+        total = float(spreads[candidates].sum())
+        smoothness = float(proxies[candidates].sum()) / total if total > 0 else 0.0
+    values = spreads * smoothness
+    values += proxies
+    mean = float(values[candidates].mean())
+    if mean == 0:  # no loss and no spread anywhere: all records are alike
+        values.fill(1.0)
+    else:
+        values *= 1 - uniform_share
+        values += uniform_share * mean
+    values[~candidates] = 0.0
+    return Scores(values, smoothness, uniform_share)
 
 
-def spread(squared_distances: npt.NDArray[np.float32], z: int) -> Floats:
+def distances_to_the_power(squared_distances: npt.NDArray[np.float32], z: int) -> Floats:
     """v(e) = distance^z from squared distances; a new array of the same shape."""
     distances = squared_distances.astype(np.float64)
     return np.sqrt(distances, out=distances) if z == 1 else distances

@@ -234,6 +234,7 @@ def _loss_fact(estimate: Estimate | None, has_losses: bool) -> Fact:
         "subset": "from the losses of the selected records",
         "validation": "from the losses of the validated records",
         "centres": "from the centres' losses alone; --validate V brings an interval",
+        "landmarks": "from the landmarks' losses alone; --validate V brings an interval",
     }.get(estimate.source, f"from: {visible(estimate.source)}")
     value = measured(estimate.mean_loss, estimate.standard_error)
     if estimate.low is None or estimate.high is None:

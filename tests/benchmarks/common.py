@@ -11,6 +11,7 @@ from pathlib import Path
 Table = list[dict[str, object]]
 
 RESULTS = Path("build/benchmarks")
+CACHE = RESULTS / "cache"
 TITHE = (sys.executable, "-c", "from tithe.cli.main import main; main()")
 
 # A setting of the person who runs this would hide what the wheel does as shipped.

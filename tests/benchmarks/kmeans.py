@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.lexical import _lexical, _t0
+from tests.benchmarks.lexical import _t0, embed_lexical
 from tests.benchmarks.precomputed import made_vectors
 from tithe.selection.blas import load_faiss
 from tithe.selection.clustering import search_all, train
@@ -23,7 +23,7 @@ def run() -> list[Table]:
     made = np.concatenate(list(made_vectors(256_000)))
     sets = [("made", made, 1000)]
     if (t0 := data("t0.parquet")) is not None:
-        sets.append(("T0", _lexical(_t0(t0)[0], 0)[0], 300))
+        sets.append(("T0", embed_lexical(_t0(t0)[0], 0)[0], 300))
     for name, points, k in sets:
         for seed in (0, 1, 2):
             rows.append({"data": name, "k": k, "seed": seed, **_compare(points, k, seed)})

@@ -47,7 +47,7 @@ def _clinc(path: Path) -> tuple[list[str], list[str]]:
 def _rows(corpus: str, texts: list[str], labels: list[str], k: int) -> Table:
     size = sum(len(text.encode()) for text in texts) / 1e6
     rows: Table = []
-    for name, embed in (("lexical", _lexical), ("scikit-learn", _scikit_learn)):
+    for name, embed in (("lexical", embed_lexical), ("scikit-learn", _scikit_learn)):
         found, fitting, encoding = [], 0.0, 0.0
         for seed in SEEDS:
             vectors, fitting, encoding = embed(texts, seed)
@@ -69,7 +69,8 @@ def _rows(corpus: str, texts: list[str], labels: list[str], k: int) -> Table:
     return rows
 
 
-def _lexical(texts: list[str], seed: int) -> tuple[np.ndarray, float, float]:
+def embed_lexical(texts: list[str], seed: int) -> tuple[np.ndarray, float, float]:
+    """Unit vectors by `lexical`, and the seconds of fitting and of encoding."""
     start = time.perf_counter()
     encoder = LexicalEncoder()
     sample = np.random.default_rng(seed).permutation(len(texts))[: encoder.fit_records]

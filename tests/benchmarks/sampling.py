@@ -1,104 +1,99 @@
-"""The estimate of T0's mean loss: bias, and error relative to a uniform sample of the same size.
+"""The estimate of T0's mean loss by one design or another: bias, and error relative to a uniform sample of equal size.
 
 k = 300, 700 of 55,185 records, z = 2, λ auto, lexical embeddings, the centres' losses only; 5 clusterings, 1,000 seeds
 each. The error is the root mean square over all draws; "relative" divides it by that of uniform samples drawn in
-the same run. The bias is in standard errors. The standard error of a relative error is about 1%.
+the same run. The bias is in standard errors. The standard error of a relative error is about 1%. "Shuffled" is the
+same corpus in random order: T0 is sorted by task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from tests.benchmarks.common import Table, data
-from tests.benchmarks.lexical import _lexical, _t0
+from tests.benchmarks.common import Table
+from tests.benchmarks.corpora import Case, cases, ground
 from tithe.selection import clustering
-from tithe.selection.proxy import auto_lambda, smoothed
+from tithe.selection.methods.sensitivity import Sensitivity
+from tithe.selection.options import Options
 from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
 
-CLUSTERINGS, SEEDS, K, SIZE = 5, 1000, 300, 700
+CLUSTERINGS, SEEDS = 5, 1000
+
+Draw = Callable[[np.random.Generator], Sample]
 
 
 def run() -> list[Table]:
     """One table: a row for each design."""
-    t0, losses = data("t0.parquet"), data("t0_loss.parquet")
-    if t0 is None or losses is None:
+    t0 = next(case for case in cases())
+    if t0.name != "T0":
         return []
-    return [_compare(t0, pq.read_table(losses)["loss"].to_numpy())]
+    shuffled = np.random.default_rng(9).permutation(len(t0.losses))
+    also = replace(t0, vectors=t0.vectors[shuffled], losses=t0.losses[shuffled])
+    return [_compare(t0, dict(_designs(t0)), ""), _compare(also, dict(_orders(also)), ", shuffled")]
 
 
-def _compare(t0: Path, loss: np.ndarray) -> Table:
-    errors: dict[str, list[float]] = {}
-    n, mean = len(loss), loss.mean()
-    vectors, _, _ = _lexical(_t0(t0)[0], 0)
+def _compare(case: Case, makers: dict[str, Callable[..., Draw]], note: str) -> Table:
+    errors: dict[str, list[float]] = {name: [] for name in makers}
+    n, loss = len(case.losses), case.losses
     for number in range(CLUSTERINGS):
-        for name, draw in _designs(vectors, loss, number).items():
+        laid = ground(case.vectors, case.k, case.size, seed=number)
+        for name, make in makers.items():
+            draw = make(laid)
             for seed in range(SEEDS):
                 sample = draw(np.random.default_rng([number, seed]))
-                estimate = sample.weights @ loss[sample.positions] / n
-                errors.setdefault(name, []).append(estimate - mean)
+                errors[name].append(float(sample.weights @ loss[sample.positions]) / n - loss.mean())
     uniform = _root_mean_square(errors["uniform"])
     return [
         {
-            "design": name,
+            "design": name + note,
             "bias, standard errors": float(np.mean(found) / (np.std(found) / np.sqrt(len(found)))),
             "error": _root_mean_square(found),
             "relative to uniform": _root_mean_square(found) / uniform,
-            "relative to iid": _root_mean_square(found) / _root_mean_square(errors["iid"]),
         }
         for name, found in errors.items()
     ]
 
 
-def _designs(vectors: np.ndarray, loss: np.ndarray, seed: int) -> dict[str, Callable[[np.random.Generator], Sample]]:
-    n = len(vectors)
-    centroids = clustering.train(np.random.default_rng(seed).permutation(vectors), K, seed=seed)
-    blocks = [vectors[at : at + clustering.BLOCK] for at in range(0, n, clustering.BLOCK)]
-    clusters = clustering.cluster(lambda: blocks, centroids)
-    order = clustering.sampling_order(clusters)
+def _designs(case: Case) -> Iterator[tuple[str, Callable[..., Draw]]]:
+    def pivotal(laid: Any, *, share: float = UNIFORM_SHARE, losses: bool = True, sampler: Any = "pivotal") -> Draw:
+        method = Sensitivity(Options(inputs=(), output=None, sampler=sampler), laid)
+        known = case.losses[method.probes] if losses else np.ones(laid.clusters.k)
+        everyone = np.ones(len(case.losses), bool)
+        found = method.judge(known, everyone)
+        smoothness = found.scores.smoothness if losses else None
+        scores = score(found.proxy.values, found.spreads, everyone, smoothness=smoothness, uniform_share=share).values
+        if sampler == "iid":
+            return partial(draw_independent, scores, case.size)
+        return partial(draw_pivotal, inclusion_probabilities(scores, case.size), laid.order)
 
-    def scores(losses: np.ndarray, share: float) -> np.ndarray:
-        return score(
-            clusters.labels,
-            clusters.squared_distances,
-            smoothed(clusters.centre_vectors, losses).values if share else losses,
-            z=2,
-            smoothness=auto_lambda(clusters.centre_vectors, losses, z=2),
-            uniform_share=share,
-        ).values
-
-    of_centres, none = loss[clusters.centres], np.ones(clusters.k)
-    printed = scores(of_centres, 0.0)
-    designs: dict[str, Callable[[np.random.Generator], Sample]] = {
-        "uniform": lambda rng: _uniform(n, rng),
-        "iid": lambda rng: draw_independent(printed, SIZE, rng),
-    }
-    for name, values in {
-        "pivotal": scores(of_centres, UNIFORM_SHARE),
-        "pivotal, scores of Algorithm 1": printed,
-        "pivotal, no losses": scores(none, UNIFORM_SHARE),
-        "pivotal, no losses, scores of Algorithm 1": scores(none, 0.0),
-        "pivotal, equal probabilities": np.ones(n),
-    }.items():
-        p = inclusion_probabilities(values, SIZE)
-        designs[name] = partial(draw_pivotal, p, order)
-    p = inclusion_probabilities(scores(of_centres, UNIFORM_SHARE), SIZE)
-    rank = np.empty(clusters.k, np.int64)
-    rank[clustering.similarity_order(clusters.centre_vectors)] = np.arange(clusters.k)
-    by_distance = np.lexsort((clusters.squared_distances, rank[clusters.labels]))
-    designs["pivotal, by distance within clusters"] = partial(draw_pivotal, p, by_distance)
-    designs["pivotal, records in no order"] = partial(draw_pivotal, p, np.random.default_rng(seed).permutation(n))
-    return designs
+    yield from _orders(case)
+    yield "iid: Algorithm 1 as printed", partial(pivotal, share=0.0, sampler="iid")
+    yield "pivotal, the default", pivotal
+    yield "pivotal, no uniform part", partial(pivotal, share=0.0)
+    yield "pivotal, no losses", partial(pivotal, losses=False)
 
 
-def _uniform(n: int, rng: np.random.Generator) -> Sample:
-    chosen = np.sort(rng.choice(n, SIZE, replace=False))
-    return Sample(chosen, np.full(SIZE, SIZE / n), np.full(SIZE, n / SIZE))
+def _orders(case: Case) -> Iterator[tuple[str, Callable[..., Draw]]]:
+    n = len(case.losses)
+    equal = np.full(n, case.size / n)
+
+    def along(order: Callable[[Any], np.ndarray]) -> Callable[..., Draw]:
+        return lambda laid: partial(draw_pivotal, equal, order(laid))
+
+    def in_input_order(laid: Any) -> np.ndarray:
+        rank = np.empty(laid.clusters.k, np.int64)
+        rank[clustering.similarity_order(laid.clusters.centre_vectors)] = np.arange(laid.clusters.k)
+        return np.argsort(rank[laid.clusters.labels], kind="stable")
+
+    yield "uniform", along(lambda laid: np.random.default_rng(0).permutation(n))
+    yield "equal probabilities, by distance within clusters", along(lambda laid: laid.order)
+    yield "equal probabilities, in input order within clusters", along(in_input_order)
 
 
 def _root_mean_square(values: list[float]) -> float:

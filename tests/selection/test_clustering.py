@@ -162,10 +162,14 @@ def test_neighbours_in_the_similarity_order_are_alike() -> None:
     assert step(order) < 0.6 * step(np.arange(400))
 
 
-def test_the_sampling_order_keeps_clusters_together_in_input_order(clustering: Clustering) -> None:
+def test_the_sampling_order_keeps_clusters_together_and_goes_outwards_and_back_by_distance(
+    clustering: Clustering,
+) -> None:
     order = sampling_order(clustering)
     assert sorted(order.tolist()) == list(range(20_000))
     labels = clustering.labels[order]
     changes = np.flatnonzero(np.diff(labels))
     assert len(changes) == clustering.k - 1
-    assert (np.diff(order)[np.diff(labels) == 0] > 0).all()
+    distances = clustering.squared_distances[order]
+    for number, run in enumerate(np.split(distances, changes + 1)):
+        assert (np.diff(run if number % 2 == 0 else run[::-1]) >= 0).all()

@@ -5,47 +5,61 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tithe.selection.sensitivity import score
+from tithe.selection.sensitivity import Scores, distances_to_the_power, score
 
 LABELS = np.array([0, 0, 0, 1, 1, 2], np.int32)
 SQUARED = np.array([0, 0.25, 1.0, 0, 0.04, 0], np.float32)
 LOSSES = np.array([2.0, 1.0, 0.5])
 
 
+def scored(proxies: np.ndarray, spreads: np.ndarray, smoothness: float | None, uniform_share: float = 0) -> Scores:
+    everyone = np.ones(len(proxies), bool)
+    return score(proxies, spreads, everyone, smoothness=smoothness, uniform_share=uniform_share)
+
+
 @pytest.mark.parametrize(("z", "spread"), [(2, [0, 0.25, 1, 0, 0.04, 0]), (1, [0, 0.5, 1, 0, 0.2, 0])])
 def test_a_score_is_the_centres_loss_plus_lambda_times_the_distance(z: int, spread: list[float]) -> None:
-    found = score(LABELS, SQUARED, LOSSES, z=z, smoothness=3.0, uniform_share=0)
+    found = scored(LOSSES[LABELS], distances_to_the_power(SQUARED, z), 3.0)
     np.testing.assert_allclose(found.values, LOSSES[LABELS] + 3.0 * np.array(spread), rtol=1e-6)
     assert found.smoothness == 3.0
 
 
 def test_without_losses_uniform_and_distance_have_half_the_score_each() -> None:
-    found = score(LABELS, SQUARED, np.ones(3), z=2, smoothness=None, uniform_share=0)
+    found = scored(np.ones(6), distances_to_the_power(SQUARED, 2), None)
     expected = 0.5 / 6 + 0.5 * SQUARED / SQUARED.sum()
     np.testing.assert_allclose(found.values / found.values.sum(), expected, rtol=1e-6)
 
 
 def test_one_cluster_gives_the_lightweight_coreset() -> None:
-    found = score(np.zeros(6, np.int32), SQUARED, np.array([7.0]), z=2, smoothness=None, uniform_share=0)
+    found = scored(np.full(6, 7.0), distances_to_the_power(SQUARED, 2), None)
     expected = 0.5 / 6 + 0.5 * SQUARED / SQUARED.sum()
     np.testing.assert_allclose(found.values / found.values.sum(), expected, rtol=1e-6)
 
 
 def test_identical_records_all_score_the_same() -> None:
-    found = score(np.zeros(4, np.int32), np.zeros(4, np.float32), np.ones(1), z=2, smoothness=None, uniform_share=0)
+    found = scored(np.ones(4), np.zeros(4), None)
     assert len(set(found.values.tolist())) == 1
     assert found.values[0] > 0
 
 
 def test_losses_that_are_all_zero_leave_a_uniform_sample() -> None:
-    found = score(np.zeros(4, np.int32), np.zeros(4, np.float32), np.zeros(1), z=2, smoothness=None, uniform_share=0)
+    found = scored(np.zeros(4), np.zeros(4), None)
     np.testing.assert_array_equal(found.values, np.ones(4))
 
 
 def test_the_uniform_part_is_shared_by_all_and_bounds_the_scores() -> None:
     losses = np.array([0.0, 1000.0, 0.0])
-    found = score(LABELS, SQUARED, losses, z=2, smoothness=0.0, uniform_share=0.5)
+    found = scored(losses[LABELS], np.zeros(6), 0.0, 0.5)
     mean = losses[LABELS].mean()
     np.testing.assert_allclose(found.values, (losses[LABELS] + mean) / 2)
     # Hence no inclusion probability below half the mean, and no weight above twice the mean weight.
     assert found.values.min() >= found.values.mean() / 2
+
+
+def test_records_that_cannot_be_drawn_score_nothing_and_do_not_count() -> None:
+    candidates = np.array([True, True, False, True, True, False])
+    found = score(LOSSES[LABELS], np.ones(6), candidates, smoothness=None, uniform_share=0.5)
+    assert found.values[~candidates].tolist() == [0.0, 0.0]
+    alone = scored(LOSSES[LABELS][candidates], np.ones(4), None, 0.5)
+    np.testing.assert_allclose(found.values[candidates], alone.values)
+    assert found.smoothness == pytest.approx(alone.smoothness)

@@ -1,0 +1,63 @@
+"""`k-center`: the records farthest from one another (Sener & Savarese 2018), a baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Floats, Judgement, Mask, Positions
+from tithe.selection.options import Options
+from tithe.selection.proxy import Proxy
+from tithe.selection.sensitivity import Scores, distances_to_the_power
+
+# Records that can be chosen: all of them would have to be in memory at once.
+CANDIDATES = 50_000
+
+# See groundwork.py for the other streams.
+_CANDIDATE_STREAM = 5
+
+
+class KCenter:
+    """Greedy farthest-point traversal, at most twice the optimal radius (Gonzalez 1985). No losses, all weights 1.
+
+    Nothing is left to chance, so nothing can be said of what the subset stands for. In a corpus of more than
+    CANDIDATES records, or 4 times the budget, the traversal is over a uniform sample of so many.
+    """
+
+    def __init__(self, options: Options, ground: Groundwork) -> None:
+        self._ground = ground
+        self._seed = options.cluster_seed
+        self._spreads = distances_to_the_power(ground.clusters.squared_distances, options.z)
+        self.probes = np.empty(0, np.int64)
+
+    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+        """See Method."""
+        open_ = np.flatnonzero(candidates)
+        size = min(self._ground.plan.size, len(open_))
+        rng = np.random.default_rng([self._seed, _CANDIDATE_STREAM])
+        among = np.sort(rng.choice(open_, min(len(open_), max(CANDIDATES, 4 * size)), replace=False))
+        chosen = among[farthest_points(self._ground.vectors(among), size)]
+        scores = np.zeros(len(candidates))
+        scores[chosen] = 1.0
+        return Judgement(Scores(scores, 0.0, 0.0), Proxy.ignorant(len(candidates)), self._spreads, by_chance=False)
+
+
+def farthest_points(points: npt.NDArray[np.float32], count: int) -> Positions:
+    """`count` of the points, shape (m, d), each the farthest from those before; the first is nearest to the mean."""
+    squares = np.einsum("ij,ij->i", points, points)
+    chosen = np.empty(count, np.int64)
+    nearest = np.full(len(points), np.inf, np.float32)
+
+    def squared_distances(to: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return squares - 2 * (points @ to) + to @ to
+
+    with threadpool_limits(1):  # the number of threads must not change how BLAS rounds
+        next_ = int(np.argmin(squared_distances(points.mean(axis=0))))
+        for i in range(count):
+            chosen[i] = next_
+            np.minimum(nearest, squared_distances(points[next_]), out=nearest)
+            nearest[next_] = -np.inf  # also where all others lie in the same place
+            next_ = int(np.argmax(nearest))
+    return chosen

@@ -1,0 +1,207 @@
+"""`low-rank`: sampling by a low-rank structure of the embeddings (Cohen-Addad et al. 2026, arXiv 2606.16045)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from tithe.selection.clustering import search_all
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Floats, Judgement, Mask
+from tithe.selection.options import Options
+from tithe.selection.parallel import ordered_map
+from tithe.selection.proxy import Labels, Proxy, slope_above_zero
+from tithe.selection.sampling import draw_pivotal, inclusion_probabilities
+from tithe.selection.sensitivity import UNIFORM_SHARE, score
+
+# Directions are taken until they hold this share of the squared norms ...
+_SHARE = 0.9
+# ... but no more than one for so many landmarks, from whose losses theirs are worked out.
+_LANDMARKS_PER_DIRECTION = 4
+
+# Ridge penalties tried, in units of the largest squared singular value of the features.
+_PENALTIES = np.geomspace(1e-6, 1e2, 33)
+
+# See groundwork.py for the other streams.
+_LANDMARK_STREAM = 4
+
+Vectors = npt.NDArray[np.float32]
+Result = TypeVar("Result")
+
+
+class LowRank:
+    """Judges a record by its components along the leading directions of all embeddings, and by what they leave over.
+
+    With v_1 .. v_r the leading right singular vectors of the embeddings, e = Σ α_i v_i + r(e), the score of a record
+    is ℓ̂(e) + λ ‖r(e)‖², ℓ̂(e) = Σ α_i² ℓ(v_i): that of the paper with γ = 0, as in its experiments. No v_i is a
+    record that could be asked about; so the losses of k landmarks, drawn in proportion to their leverage scores
+    Σ α_i² / σ_i², are asked for, and ℓ̂ is fitted to them (see `fit`).
+    """
+
+    def __init__(self, options: Options, ground: Groundwork) -> None:
+        self._options = options
+        self._ground = ground
+        n, k = len(ground.clusters.labels), ground.clusters.k
+        self.basis = leading_directions(_gram(ground), rank=options.rank, landmarks=k)
+        leverages, spreads = [np.empty(0)], [np.empty(0)]
+        for features in _over_blocks(ground, self.basis.features):
+            leverages.append(features[:, :-1] @ (1.0 / self.basis.squared_singular_values))
+            spreads.append(features[:, -1])
+        self._spreads = np.concatenate(spreads)
+        self.landmark_probabilities = inclusion_probabilities(np.concatenate(leverages), min(k, n))
+        rng = np.random.default_rng([options.cluster_seed, _LANDMARK_STREAM])
+        self.probes = draw_pivotal(self.landmark_probabilities, ground.order, rng).positions
+
+    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+        """See Method."""
+        vectors = self._ground.vectors(self.probes)
+        features = self.basis.features(vectors)
+        found = fit(features, losses)
+        landmarks = self.basis.components(vectors)
+        predicted, nearest = [np.empty(0)], [np.empty(0, np.int32)]
+
+        def look(block: Vectors) -> tuple[Floats, Labels]:
+            return found(self.basis.features(block)), search_all(self.basis.components(block), landmarks)[0]
+
+        for values, labels in _over_blocks(self._ground, look):
+            predicted.append(values)
+            nearest.append(labels)
+        proxy = Proxy(
+            self.probes, "landmarks", np.concatenate(nearest), losses, found.left_out, np.concatenate(predicted)
+        )
+        smoothness = self._options.smoothness
+        if smoothness is None and losses.min() < losses.max():
+            smoothness = slope_above_zero(self._spreads[self.probes], np.abs(losses - found.left_out))
+        scores = score(
+            proxy.values,
+            self._spreads,
+            candidates,
+            smoothness=smoothness,
+            uniform_share=0.0 if self._options.sampler == "iid" else UNIFORM_SHARE,
+        )
+        facts = {"rank": self.basis.rank, "share_of_squared_norms": self.basis.share, "penalty": found.penalty}
+        return Judgement(scores, proxy, self._spreads, facts=facts)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The leading right singular vectors of the embeddings."""
+
+    directions: Vectors
+    """Shape (d, r), orthonormal columns, the leading first."""
+    squared_singular_values: Floats
+    """Shape (r,)."""
+    total: float
+    """Sum of the squared norms of all embeddings."""
+
+    @property
+    def rank(self) -> int:
+        return self.directions.shape[1]
+
+    @property
+    def share(self) -> float:
+        """Share of the squared norms that the directions hold."""
+        return float(self.squared_singular_values.sum()) / self.total if self.total > 0 else 1.0
+
+    def components(self, vectors: Vectors) -> Vectors:
+        """α of each vector, shape (m, r)."""
+        return vectors @ self.directions
+
+    def features(self, vectors: Vectors) -> Floats:
+        """α² of each vector and, in the last column, the squared norm that they leave over; shape (m, r + 1)."""
+        squares = np.square(self.components(vectors), dtype=np.float64)
+        norms = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+        left = np.maximum(norms - squares.sum(axis=1), 0.0)
+        return np.column_stack([squares, left])
+
+
+def leading_directions(gram: Floats, *, rank: int | None, landmarks: int) -> Basis:
+    """The `rank` leading eigenvectors of Σ e eᵀ, shape (d, d); of 0 eigenvalues none.
+
+    Without a rank, as many as hold 90% of the squared norms, but at most one for 4 landmarks, and at least one.
+    """
+    with threadpool_limits(1):
+        values, vectors = np.linalg.eigh(gram)
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    total = float(values.sum())
+    if rank is None:
+        enough = int(np.searchsorted(np.cumsum(values), _SHARE * total)) + 1
+        rank = min(enough, max(1, landmarks // _LANDMARKS_PER_DIRECTION))
+    kept = max(1, min(rank, int(np.count_nonzero(values > 1e-12 * total))))
+    values = np.maximum(values[:kept], np.finfo(np.float64).tiny)
+    return Basis(vectors[:, :kept].astype(np.float32), values, total)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """ℓ̂ as a function of the features."""
+
+    intercept: float
+    slopes: Floats
+    low: float
+    high: float
+    penalty: float | None
+    """Of the ridge; None where the best fit is the mean."""
+    left_out: Floats
+    """What the other landmarks say about each landmark, shape (m,)."""
+
+    def __call__(self, features: Floats) -> Floats:
+        """ℓ̂ for features of shape (n, r + 1), within the range of the landmarks' losses: shape (n,)."""
+        return np.clip(self.intercept + features @ self.slopes, self.low, self.high)
+
+
+def fit(features: Floats, losses: Floats) -> Fit:
+    """Ridge regression of the landmarks' losses on their features, the penalty by leave-one-out.
+
+    It is the paper's kernel ridge regression with the kernel under which every fit has the form of the score: for
+    vectors of length 1, whose features sum up to 1, ℓ(v_i) is the intercept plus slope i, and the last one belongs
+    to all directions that were left out. Directions that few landmarks share are drawn to the mean the most.
+
+    Args:
+        features: those of the landmarks, shape (m, r + 1).
+        losses: theirs, shape (m,).
+    """
+    m = len(losses)
+    low, high, mean = float(losses.min()), float(losses.max()), float(losses.mean())
+    others = (losses.sum() - losses) / max(m - 1, 1)
+    flat = Fit(mean, np.zeros(features.shape[1]), low, high, None, others if m > 1 else losses)
+    if m < 3 or low == high:
+        return flat
+    centre = features.mean(axis=0)
+    with threadpool_limits(1):
+        left, values, right = np.linalg.svd(features - centre, full_matrices=False)
+        if values[0] == 0:
+            return flat
+        rotated = left.T @ (losses - mean)
+        best, error = flat, float(((losses - others) ** 2).mean())
+        for penalty in values[0] ** 2 * _PENALTIES:
+            kept = values**2 / (values**2 + penalty)
+            residual = losses - mean - left @ (kept * rotated)
+            leverage = 1 / m + np.square(left) @ kept
+            residual = residual / np.maximum(1 - leverage, 1e-6)
+            if (found := float((residual**2).mean())) < error:
+                error = found
+                slopes = right.T @ (values / (values**2 + penalty) * rotated)
+                intercept = mean - float(centre @ slopes)
+                best = Fit(intercept, slopes, low, high, float(penalty), losses - residual)
+    return best
+
+
+def _gram(ground: Groundwork) -> Floats:
+    """Σ e eᵀ over all embeddings, shape (d, d)."""
+    total: Floats | None = None
+    for block in _over_blocks(ground, lambda block: (block.T @ block).astype(np.float64)):
+        total = block if total is None else total + block
+    assert total is not None
+    return total
+
+
+def _over_blocks(ground: Groundwork, function: Callable[[Vectors], Result]) -> Iterator[Result]:
+    # One thread of BLAS for each block: the number of threads must not change how it rounds.
+    with threadpool_limits(1):
+        yield from ordered_map(function, ground.embeddings.blocks())

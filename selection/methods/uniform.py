@@ -1,0 +1,25 @@
+"""`uniform`: all records alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Floats, Judgement, Mask
+from tithe.selection.options import Options
+from tithe.selection.proxy import Proxy
+from tithe.selection.sensitivity import Scores, distances_to_the_power
+
+
+class Uniform:
+    """Equal scores, no losses. Spread over the clusters by `pivotal`; a simple random sample with `simple`."""
+
+    def __init__(self, options: Options, ground: Groundwork) -> None:
+        self._spreads = distances_to_the_power(ground.clusters.squared_distances, options.z)
+        self.probes = np.empty(0, np.int64)
+
+    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+        """See Method."""
+        return Judgement(
+            Scores(candidates.astype(np.float64), 0.0, 1.0), Proxy.ignorant(len(candidates)), self._spreads
+        )
