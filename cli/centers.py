@@ -19,6 +19,7 @@ from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 def centers(
     inputs: tuple[str, ...],
     output: Path | None,
+    encoder: str | None,
     batch_size: int | None,
     quiet: bool,
     **settings: Any,
@@ -46,13 +47,13 @@ def centers(
     from tithe.selection.options import Options
 
     # The losses are still to come; that they are asked for is what makes room for --validate.
-    options = Options(inputs=inputs, output=None, loss="file:", **settings)
-    encoder = make_encoder(options.encoder, device=options.device, batch_size=batch_size)
+    options = Options(inputs=inputs, output=None, loss="file:", encoder=encoder or "lexical", **settings)
+    made = make_encoder(options.encoder, device=options.device, batch_size=batch_size)
 
     def notify(message: str) -> None:
         if not quiet:
             click.echo(message, err=True)
 
     progress = terminal_progress(quiet=quiet)
-    count = write_centres(options, encoder, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+    count = write_centres(options, made, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
     notify(f"wrote {count:,} records to {output}: score them, and select with --loss file:PATH")

@@ -41,13 +41,7 @@ INPUTS: list[Callable[[Any], Any]] = [
 ]
 
 CLUSTERS: list[Callable[[Any], Any]] = [
-    click.option(
-        "--encoder",
-        default="lexical",
-        show_default=True,
-        metavar="SPEC",
-        help="See 'tithe encoders' for what there is.",
-    ),
+    click.option("--encoder", metavar="SPEC", help="See 'tithe encoders' for what there is.  [default: lexical]"),
     click.option(
         "--device",
         metavar="NAME",

@@ -27,7 +27,14 @@ class _Lambda(click.ParamType):
 @click.option(
     "-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL)."
 )
-@apply([*INPUTS, *CLUSTERS])
+@apply(INPUTS)
+@click.option(
+    "--task", type=click.Choice(["training", "regression"]), default="training", show_default=True,
+    help="What the subset is for: to train on, or to fit a linear regression.",
+)  # fmt: skip
+@click.option("--features", multiple=True, metavar="A,B,...", help="Numeric fields of a regression; repeatable.")
+@click.option("--target", metavar="FIELD", help="Numeric field that a regression predicts.")
+@apply(CLUSTERS)
 @click.option("--z", type=int, default=2, show_default=True, metavar="1|2", help="Power of the distance in the scores.")
 @click.option(
     "--lambda", "smoothness", type=_Lambda(), default="auto", show_default=True, metavar="L|auto",
@@ -69,6 +76,8 @@ class _Lambda(click.ParamType):
 def select(
     inputs: tuple[str, ...],
     output: str | None,
+    encoder: str | None,
+    features: tuple[str, ...],
     batch_size: int | None,
     dry_run: bool,
     quiet: bool,
@@ -85,6 +94,7 @@ def select(
     tithe select corpus.jsonl -o subset.parquet
     tithe select data/ -o subset.jsonl.zst --fraction 0.05
     zstdcat corpus.jsonl.zst | tithe select - -o - --size 1000 > subset.jsonl
+    tithe select t.parquet -o s.parquet --task regression --features a --target y
     """
     if not inputs:
         raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
@@ -93,6 +103,7 @@ def select(
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
     from tithe.cli.summary import summary_lines
+    from tithe.embedders.numeric import NumericEncoder
     from tithe.embedders.registry import make_encoder
     from tithe.selection.forecast import forecast
     from tithe.selection.losses import runs_model
@@ -100,10 +111,18 @@ def select(
     from tithe.selection.pipeline import select as run
 
     path = None if output in (None, "-") else Path(output)
-    options = Options(inputs=inputs, output=path, **settings)
-    encoder = make_encoder(
-        options.encoder, device=options.device, device_shared=runs_model(options.loss), batch_size=batch_size
+    options = Options(
+        inputs=inputs,
+        output=path,
+        encoder=encoder or ("features" if settings["task"] == "regression" else "lexical"),
+        features=tuple(name.strip() for names in features for name in names.split(",")),
+        **settings,
     )
+    if options.task == "regression":
+        made = NumericEncoder(options.features, str(options.target))
+    else:
+        shared = runs_model(options.loss)
+        made = make_encoder(options.encoder, device=options.device, device_shared=shared, batch_size=batch_size)
     progress = terminal_progress(quiet=quiet)
 
     def notify(message: str) -> None:
@@ -111,11 +130,9 @@ def select(
             click.echo(message, err=True)
 
     if dry_run:
-        plan = forecast(options, encoder, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+        plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
         click.echo("\n".join(plan.lines()))
         return
-    selection = run(
-        options, encoder, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify
-    )
+    selection = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
     for line in summary_lines(selection):
         notify(line)

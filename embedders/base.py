@@ -50,24 +50,36 @@ class FittedEncoder(TextEncoder, Protocol):
 
 @runtime_checkable
 class RecordEncoder(Protocol):
-    """Finds vectors that exist already, in a field of the record or under its row number.
+    """Finds vectors that exist already, in fields of the record or under its row number.
 
-    `field` is the top-level field that is read, or None where the row number suffices. `rows` is the number of
+    `fields` are the top-level fields that are read; none where the row number suffices. `rows` is the number of
     records that the encoder knows, or None where it follows the corpus.
     """
 
     def identity(self) -> Mapping[str, Any]: ...
 
     @property
-    def field(self) -> str | None: ...
+    def fields(self) -> tuple[str, ...]: ...
 
     @property
     def rows(self) -> int | None: ...
 
-    def lookup(self, rows: npt.NDArray[np.int64], values: Any) -> Vectors:
+    def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
         """Return an array of shape (len(rows), d).
 
-        `rows` are overall row numbers; `values` holds the field of each, as an Arrow array or a list, and is None
-        where `field` is. Raises UnusableRecords for records whose vector is missing or of another length.
+        `rows` are overall row numbers; `values` holds each of the fields of all records, as an Arrow array or a list.
+        Raises UnusableRecords for records whose vector is missing or of another length.
         """
+        ...
+
+
+@runtime_checkable
+class MeasuredEncoder(RecordEncoder, Protocol):
+    """A record encoder that must see all records once, to know their scale, before it gives vectors.
+
+    `identity()` is known before, since what is measured follows from the records.
+    """
+
+    def measure(self, values: Mapping[str, Any]) -> None:
+        """See the fields of some more records. Raises UnusableRecords as `lookup` does."""
         ...

@@ -21,17 +21,19 @@ class ColumnEncoder:
 
     def __init__(self, field: str) -> None:
         self.field = field
+        self.fields = (field,)
         self._dimensions: int | None = None
 
     def identity(self) -> Mapping[str, Any]:
         """See RecordEncoder."""
         return {"name": "column", "field": self.field}
 
-    def lookup(self, rows: npt.NDArray[np.int64], values: Any) -> Vectors:
+    def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
         """See RecordEncoder.lookup. Raises UnusableRecords for what is no list of that many numbers."""
-        if isinstance(values, pa.Array | pa.ChunkedArray):
-            return self._from_arrow(values)
-        return self._from_python(values)
+        lists = values[self.field]
+        if isinstance(lists, pa.Array | pa.ChunkedArray):
+            return self._from_arrow(lists)
+        return self._from_python(lists)
 
     def _from_arrow(self, values: pa.Array) -> Vectors:
         if not _is_vector_type(values.type):

@@ -17,7 +17,7 @@ from tithe.embedders.errors import EncoderError
 class NpyEncoder:
     """Reads rows of a memory-mapped array of shape (records of the corpus, d)."""
 
-    field: str | None = None
+    fields: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,7 +38,7 @@ class NpyEncoder:
                 digest.update(chunk)
         return {"name": "npy", "sha256": digest.hexdigest()}
 
-    def lookup(self, rows: npt.NDArray[np.int64], values: Any) -> Vectors:
+    def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
         """See RecordEncoder.lookup."""
         first, last = int(rows[0]), int(rows[-1])
         if last >= self.rows:

@@ -70,7 +70,8 @@ def make_design(options: Options, ground: Groundwork, judgement: Judgement, cand
     if options.sampler == "simple":
         no_order = np.random.default_rng([options.seed, _ORDER_STREAM]).permutation(among)
         return SimpleDesign(probabilities, no_order), size
-    return PivotalDesign(probabilities, ground.order[candidates[ground.order]]), size
+    order = ground.order if judgement.order is None else judgement.order
+    return PivotalDesign(probabilities, order[candidates[order]]), size
 
 
 class PivotalDesign:

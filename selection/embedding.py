@@ -6,13 +6,13 @@ where they lie: decoding them again costs less than a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, RecordEncoder, TextEncoder
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
 from tithe.embedders.errors import UnusableRecords
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
@@ -24,6 +24,7 @@ from tithe.selection.store import EmbeddingStore
 
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+Result = TypeVar("Result")
 
 # Texts an encoder gets at once. Fixed, and filled across files, so that the same records in other files or formats
 # meet the encoder in the same company: neural encoders round differently in another batch.
@@ -104,24 +105,36 @@ class LookedUpEmbeddings:
         return (vectors for _, vectors in self._passes())
 
     def _passes(self) -> Iterator[tuple[Rows, Vectors]]:
-        field = self._encoder.field
-        for batch in self._corpus.batches(() if field is None else (field,)):
-            rows, vectors = self._look_up(batch)
+        for batch in self._corpus.batches(self._encoder.fields):
+            found = _usable_values(batch, self._bad, self._encoder.fields, self._encoder.lookup)
+            if found is None:
+                continue
+            rows, vectors = self._check(*found)
             if len(rows):
                 yield rows, vectors
 
-    def _look_up(self, batch: Batch) -> tuple[Rows, Vectors]:
-        batch = _without(batch, batch.invalid(), self._bad)
-        while len(batch):
-            field = self._encoder.field
-            values = None if field is None else batch.column(field)
-            try:
-                vectors = self._encoder.lookup(batch.rows, values)
-            except UnusableRecords as error:
-                batch = _without(batch, error.reasons, self._bad)
-            else:
-                return self._check(batch.rows, vectors)
-        return batch.rows, np.empty((0, 0), np.float32)
+
+def measure(encoder: MeasuredEncoder, corpus: Corpus, bad: BadRecords, advance: Advance) -> None:
+    """Let the encoder see all usable records once."""
+    for batch in corpus.batches(encoder.fields):
+        _usable_values(batch, bad, encoder.fields, lambda rows, values: encoder.measure(values))
+        advance(len(batch))
+
+
+def _usable_values(
+    batch: Batch, bad: BadRecords, fields: tuple[str, ...], function: Callable[[Rows, Mapping[str, Any]], Result]
+) -> tuple[Rows, Result] | None:
+    """What `function` makes of the fields of a batch's usable records, with their rows; None where there are none.
+
+    Records of which it raises UnusableRecords are reported, and left out.
+    """
+    batch = _without(batch, batch.invalid(), bad)
+    while len(batch):
+        try:
+            return batch.rows, function(batch.rows, {field: batch.column(field) for field in fields})
+        except UnusableRecords as error:
+            batch = _without(batch, error.reasons, bad)
+    return None
 
 
 def _without(batch: Batch, reasons: Mapping[int, str], bad: BadRecords) -> Batch:

@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tithe.embedders.base import FittedEncoder, RecordEncoder
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Corpus, TextRule, open_corpus
-from tithe.selection.embedding import LookedUpEmbeddings, usable_texts
+from tithe.selection.embedding import LookedUpEmbeddings, measure, usable_texts
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import Encoder, check_field, find_text_rule
 from tithe.selection.options import Options
@@ -121,9 +121,11 @@ def _trial(
 ) -> tuple[int, float]:
     """Dimensions, and records embedded a second, from a few records of the whole corpus."""
     if isinstance(encoder, RecordEncoder):
+        if isinstance(encoder, MeasuredEncoder):
+            measure(encoder, corpus, bad, lambda count: None)
         dimensions, records, start = 0, 0, time.perf_counter()
         with progress("read", corpus.known_rows, "records") as advance:
-            for block in LookedUpEmbeddings(corpus, encoder, bad, normalize=options.normalize).blocks():
+            for block in LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length).blocks():
                 dimensions = block.shape[1]
                 records += len(block)
                 advance(len(block))

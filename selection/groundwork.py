@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, RecordEncoder, TextEncoder
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
 from tithe.selection import blas, clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.clustering import Clustering
@@ -23,6 +23,7 @@ from tithe.selection.embedding import (
     StoredEmbeddings,
     embed_texts,
     fit_encoder,
+    measure,
     store_looked_up,
 )
 from tithe.selection.errors import TitheError, UsageError
@@ -108,7 +109,7 @@ def lay(
         "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
         "text": None if rule is None else [rule.name, *rule.fields],
         "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
-        "normalize": options.normalize,
+        "normalize": options.unit_length,
         "on_bad_record": options.on_bad_record,
         "seed": options.cluster_seed,
         "blas": blas.description(),
@@ -148,7 +149,8 @@ def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRu
             choose_rule(corpus, fields=options.text, template=options.template)  # it will; better to fail now
         elif options.text or options.template is not None:
             raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
-        check_field(corpus, encoder.field, f"--encoder {options.encoder}")
+        for field in encoder.fields:
+            check_field(corpus, field, options.naming(field))
         return None
     return choose_rule(corpus, fields=options.text, template=options.template)
 
@@ -174,8 +176,11 @@ def _embed(
         raise TitheError(
             f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {corpus.row_count()} records"
         )
+    if isinstance(encoder, MeasuredEncoder):
+        with stages("measure", corpus.known_rows) as advance:
+            measure(encoder, corpus, bad, advance)
     if isinstance(encoder, RecordEncoder) and corpus.schema is not None:
-        looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.normalize)
+        looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length)
         return _Embedded(looked_up, key["encoder"], None, reused=False)
     entry = work.find("embeddings", key)
     if entry is not None:
@@ -183,7 +188,7 @@ def _embed(
     with work.adding("embeddings", key) as folder:
         store = EmbeddingStore(folder / "vectors")
         if isinstance(encoder, RecordEncoder):
-            looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.normalize)
+            looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length)
             with stages("embed", corpus.known_rows) as advance:
                 store_looked_up(looked_up, store, advance)
         else:
@@ -192,7 +197,7 @@ def _embed(
                 with stages("fit", corpus.known_rows) as advance:
                     fit_encoder(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
             with stages("embed", corpus.known_rows) as advance:
-                lengths = embed_texts(encoder, corpus, rule, bad, store, normalize=options.normalize, advance=advance)
+                lengths = embed_texts(encoder, corpus, rule, bad, store, normalize=options.unit_length, advance=advance)
             _save(folder / "lengths.npy", lengths)
         facts = {"count": store.count, "dimensions": store.dimensions, "file_rows": corpus.file_rows()}
         identity = dict(encoder.identity()) if isinstance(encoder, FittedEncoder) else key["encoder"]

@@ -12,6 +12,7 @@ from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 
 CorpusFormat = Literal["parquet", "jsonl"]
+Task = Literal["training", "regression"]
 MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
 
 
@@ -26,6 +27,11 @@ class Options:
     text: tuple[str, ...] = ()
     template: str | None = None
     on_bad_record: Policy = "fail"
+    task: Task = "training"
+    """What the subset is for: to train on in the place of the corpus, or to fit a linear regression."""
+    features: tuple[str, ...] = ()
+    """Numeric fields of a regression."""
+    target: str | None = None
     encoder: str = "lexical"
     device: str | None = None
     """Where neural networks run: the encoder's and the loss source's. None leaves it to them."""
@@ -83,6 +89,7 @@ class Options:
             raise UsageError("--validation-loss means nothing without --validate")
         if self.loss == "none" and (self.score_subset or self.validate is not None):
             raise UsageError("--score-subset and --validate need losses: name their source with --loss")
+        self._check_task()
         self._check_method()
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
@@ -106,11 +113,44 @@ class Options:
         if self.method == "auto" and self.loss == "none":
             raise UsageError(f"{name}: chooses by losses; name their source with --loss")
 
+    def _check_task(self) -> None:
+        if self.task == "training":
+            if self.features or self.target is not None:
+                raise UsageError("--features and --target are for --task regression")
+            return
+        if not self.features or self.target is None or not all((*self.features, self.target)):
+            raise UsageError("--task regression: needs --features A,B,... and --target Y")
+        meaningless = {
+            "--encoder": self.encoder != "features",
+            "--text": bool(self.text),
+            "--template": self.template is not None,
+            "--method": self.method != "sensitivity",
+            "--lambda": self.smoothness is not None,
+            "--loss": self.loss != "none",
+        }
+        for option, given in meaningless.items():
+            if given:
+                raise UsageError(f"--task regression: has no use for {option}; leave it out")
+
+    @property
+    def unit_length(self) -> bool:
+        """Whether embeddings are brought to unit length: not where they are numbers that mean something."""
+        return self.normalize and self.task == "training"
+
+    def naming(self, field: str) -> str:
+        """The option that names a field which the encoder reads, for an error message."""
+        if self.task == "regression":
+            return f"--target {field}" if field == self.target else f"--features {field}"
+        return f"--encoder {self.encoder}"
+
     def plan(self, records: int) -> Plan:
-        """The sizes for a corpus of `records` records."""
+        """The sizes for a corpus of `records` records. A regression needs clusters for its unknowns, and no more."""
+        clusters = self.clusters
+        if clusters is None and self.task == "regression":
+            clusters = max(1, min(max(50, 2 * (len(self.features) + 1)), records // 4))
         return make_plan(
             records,
-            clusters=self.clusters,
+            clusters=clusters,
             epsilon=self.epsilon,
             size=self.size,
             fraction=self.fraction,

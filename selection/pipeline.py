@@ -147,8 +147,8 @@ def choose(
         design, size = make_design(options, ground, judgement, candidates)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
         advance(n)
-    if "reason" in judgement.facts:
-        notify(f"method: {judgement.facts['chosen']}; {judgement.facts['reason']}")
+    for note in judgement.notes:
+        notify(note)
     rows = ground.rows(sample.positions)
     with stages("evidence", None) as advance:
         validation = _validate(

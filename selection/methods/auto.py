@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,10 @@ class Auto:
         errors = self._errors(of_clusters, of_directions)
         by_directions = errors["low_rank"] < _MARGIN * errors["sensitivity"]
         chosen = of_directions if by_directions else of_clusters
-        return replace(chosen, facts={**chosen.facts, **self._reason(errors, by_directions)})
+        name = "low-rank" if by_directions else "sensitivity"
+        reason = self._reason(errors)
+        facts = {**chosen.facts, "chosen": name, "errors_on_landmarks": errors, "reason": reason}
+        return replace(chosen, notes=(f"method: {name}; {reason}",), facts=facts)
 
     def _errors(self, of_clusters: Judgement, of_directions: Judgement) -> dict[str, float]:
         """Root mean squared errors of both proxies over the records, from the landmarks that are no centres."""
@@ -57,13 +59,11 @@ class Auto:
             "low_rank": error(proxy.left_out[new]),
         }
 
-    def _reason(self, errors: dict[str, float], by_directions: bool) -> dict[str, Any]:
+    def _reason(self, errors: dict[str, float]) -> str:
         ground, basis = self._ground, self._low_rank.basis
         held = 1.0 - ground.clusters.cost / basis.total if basis.total > 0 else 1.0
-        return {
-            "chosen": "low-rank" if by_directions else "sensitivity",
-            "errors_on_landmarks": errors,
-            "reason": f"losses of landmarks are predicted to ± {errors['sensitivity']:.3g} by the clusters and to "
+        return (
+            f"losses of landmarks are predicted to ± {errors['sensitivity']:.3g} by the clusters and to "
             f"± {errors['low_rank']:.3g} by the leading directions; {ground.clusters.k} clusters hold {held:.0%} "
-            f"of the squared norms, {basis.rank} directions {basis.share:.0%}",
-        }
+            f"of the squared norms, {basis.rank} directions {basis.share:.0%}"
+        )

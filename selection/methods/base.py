@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.parallel import ordered_map
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ class Judgement:
     """How far each record lies from what its proxy rests on, shape (n,); λ is per unit of it."""
     by_chance: bool = True
     """Whether chance decides: if not, nothing can be said of the error, and all weights are 1."""
+    order: Positions | None = None
+    """The order in which records are drawn, a permutation of range(n); None: that of the clusters."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, a line each."""
     facts: dict[str, Any] = field(default_factory=dict)
     """For the manifest: what the method found out, in JSON values."""
 
@@ -49,3 +58,10 @@ class Method(Protocol):
         Records outside `candidates`, shape (n,), must get the score 0.
         """
         ...
+
+
+def over_blocks(ground: Groundwork, function: Callable[[npt.NDArray[np.float32]], Result]) -> Iterator[Result]:
+    """What `function` makes of each block of the embeddings, in order, on all cores."""
+    # One thread of BLAS for each block: the number of threads must not change how it rounds.
+    with threadpool_limits(1):
+        yield from ordered_map(function, ground.embeddings.blocks())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from tithe.selection.clustering import search_all
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask
+from tithe.selection.methods.base import Floats, Judgement, Mask, over_blocks
 from tithe.selection.options import Options
-from tithe.selection.parallel import ordered_map
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
@@ -31,7 +28,6 @@ _PENALTIES = np.geomspace(1e-6, 1e2, 33)
 _LANDMARK_STREAM = 4
 
 Vectors = npt.NDArray[np.float32]
-Result = TypeVar("Result")
 
 
 class LowRank:
@@ -49,7 +45,7 @@ class LowRank:
         n, k = len(ground.clusters.labels), ground.clusters.k
         self.basis = leading_directions(_gram(ground), rank=options.rank, landmarks=k)
         leverages, spreads = [np.empty(0)], [np.empty(0)]
-        for features in _over_blocks(ground, self.basis.features):
+        for features in over_blocks(ground, self.basis.features):
             leverages.append(features[:, :-1] @ (1.0 / self.basis.squared_singular_values))
             spreads.append(features[:, -1])
         self._spreads = np.concatenate(spreads)
@@ -68,7 +64,7 @@ class LowRank:
         def look(block: Vectors) -> tuple[Floats, Labels]:
             return found(self.basis.features(block)), search_all(self.basis.components(block), landmarks)[0]
 
-        for values, labels in _over_blocks(self._ground, look):
+        for values, labels in over_blocks(self._ground, look):
             predicted.append(values)
             nearest.append(labels)
         proxy = Proxy(
@@ -195,13 +191,7 @@ def fit(features: Floats, losses: Floats) -> Fit:
 def _gram(ground: Groundwork) -> Floats:
     """Σ e eᵀ over all embeddings, shape (d, d)."""
     total: Floats | None = None
-    for block in _over_blocks(ground, lambda block: (block.T @ block).astype(np.float64)):
+    for block in over_blocks(ground, lambda block: (block.T @ block).astype(np.float64)):
         total = block if total is None else total + block
     assert total is not None
     return total
-
-
-def _over_blocks(ground: Groundwork, function: Callable[[Vectors], Result]) -> Iterator[Result]:
-    # One thread of BLAS for each block: the number of threads must not change how it rounds.
-    with threadpool_limits(1):
-        yield from ordered_map(function, ground.embeddings.blocks())

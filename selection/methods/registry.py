@@ -9,6 +9,7 @@ from tithe.selection.methods.auto import Auto
 from tithe.selection.methods.base import Method
 from tithe.selection.methods.k_center import KCenter
 from tithe.selection.methods.low_rank import LowRank
+from tithe.selection.methods.regression import Regression
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.methods.uniform import Uniform
 from tithe.selection.options import MethodName, Options
@@ -23,5 +24,7 @@ METHODS: dict[MethodName, Callable[[Options, Groundwork], Method]] = {
 
 
 def make_method(options: Options, ground: Groundwork) -> Method:
-    """The method that the options name."""
+    """The method that the options name; a regression has its own."""
+    if options.task == "regression":
+        return Regression(options, ground)
     return METHODS[options.method](options, ground)

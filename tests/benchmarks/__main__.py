@@ -9,7 +9,18 @@ from pathlib import Path
 
 from tests.benchmarks.common import RESULTS, machine
 
-NAMES = ("blas", "lexical", "estimation", "sampling", "evidence", "end_to_end", "kmeans", "precomputed", "threads")
+NAMES = (
+    "blas",
+    "lexical",
+    "estimation",
+    "training_t0",
+    "sampling",
+    "evidence",
+    "end_to_end",
+    "kmeans",
+    "precomputed",
+    "threads",
+)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def test_a_column_gives_its_vectors_whatever_kind_of_list_it_is(type_: pa.DataTy
     column = pa.array([row.astype(number) for row in VECTORS], type_)
     for part in (column, column[100:200]):
         start = 0 if part is column else 100
-        found = ColumnEncoder("emb").lookup(np.arange(len(part)), part)
+        found = ColumnEncoder("emb").lookup(np.arange(len(part)), {"emb": part})
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, VECTORS[start : start + len(part)], rtol=1e-3, atol=1e-3)
 
@@ -42,16 +42,16 @@ def test_unusable_vectors_are_named_one_by_one() -> None:
     encoder = ColumnEncoder("emb")
     column = pa.array([[1.0, 2.0], None, [], [1.0], [1.0, None]], pa.list_(pa.float32()))
     with pytest.raises(UnusableRecords) as error:
-        encoder.lookup(np.arange(5), column)
+        encoder.lookup(np.arange(5), {"emb": column})
     assert error.value.reasons.keys() == {1, 2, 3}
     with pytest.raises(UnusableRecords) as error:
-        encoder.lookup(np.arange(2), column.take([0, 4]))
+        encoder.lookup(np.arange(2), {"emb": column.take([0, 4])})
     assert error.value.reasons == {1: "'emb' holds a null"}
     with pytest.raises(UnusableRecords) as error:
-        encoder.lookup(np.arange(4), [[1, 2], [True, 2], ["a", "b"], "ab"])
+        encoder.lookup(np.arange(4), {"emb": [[1, 2], [True, 2], ["a", "b"], "ab"]})
     assert error.value.reasons.keys() == {3}
     with pytest.raises(UnusableRecords) as error:
-        encoder.lookup(np.arange(3), [[1, 2], [True, 2], ["a", "b"]])
+        encoder.lookup(np.arange(3), {"emb": [[1, 2], [True, 2], ["a", "b"]]})
     assert error.value.reasons.keys() == {1, 2}
 
 
