@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-quick clean
 
 demo: .venv/installed
 	@mkdir -p $(DEMO)
@@ -24,6 +24,10 @@ lint: .venv/developed
 # TITHE_DATA names a folder with the corpora that the benchmarks read (t0.parquet and so on); without it they skip.
 bench: .venv/developed
 	$(BIN)/python -m tests.benchmarks
+
+# A glance in under five minutes.
+bench-quick: .venv/developed
+	$(BIN)/python -m tests.benchmarks --quick
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

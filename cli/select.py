@@ -68,6 +68,10 @@ class _Lambda(click.ParamType):
     help="Distinct records spread over the clusters; distinct records; independent draws (Algorithm 1 as printed).",
 )  # fmt: skip
 @click.option("--keep-centers", is_flag=True, help="Take the K centres with certainty, within the budget.")
+@click.option(
+    "--temper", type=float, default=1.0, show_default=True, metavar="T",
+    help="Raise the weights to this power, with the same sum: 0 makes them equal.",
+)  # fmt: skip
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the draw.")
 @click.option("--exclude", multiple=True, metavar="SUBSET", help="Leave out what an earlier subset took; repeatable.")

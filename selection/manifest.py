@@ -48,6 +48,8 @@ class Outcome:
     """Records left out because an earlier subset has them."""
     judgement: Judgement
     sample: Sample
+    weights: npt.NDArray[np.float64]
+    """Those in the subset: the sample's, tempered."""
     rows: npt.NDArray[np.int64]
     """Overall row of each selected record, ascending."""
     loss: dict[str, Any]
@@ -106,7 +108,7 @@ def describe(
         "loss_queries": outcome.losses_asked,
         "excluded": outcome.excluded,
         "reused": list(ground.reused),
-        "weights": asdict(summarize(outcome.sample.weights)),
+        "weights": asdict(summarize(outcome.weights)),
         "evidence": outcome.evidence,
     }
 

@@ -63,6 +63,8 @@ class Options:
     """Earlier subsets of the same corpus, whose records are left out."""
     sampler: Sampler = "pivotal"
     keep_centers: bool = False
+    temper: float = 1.0
+    """Exponent of the weights in the subset."""
     weight_column: str = "weight"
     seed: int = 0
     """Of the draw."""
@@ -91,6 +93,8 @@ class Options:
             raise UsageError("--score-subset and --validate need losses: name their source with --loss")
         self._check_task()
         self._check_method()
+        if not 0 <= self.temper <= 1:
+            raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
 

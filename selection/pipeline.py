@@ -28,7 +28,7 @@ from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
 from tithe.selection.validation import Validation
-from tithe.selection.weights import WeightSummary, summarize
+from tithe.selection.weights import WeightSummary, summarize, tempered
 from tithe.selection.work_folder import WorkFolder, open_work_folder
 
 Notify = Callable[[str], object]
@@ -99,7 +99,7 @@ def select(
                 write_subset(
                     corpus,
                     outcome.rows,
-                    outcome.sample.weights,
+                    outcome.weights,
                     path=staged_subset(folder),
                     format=outputs.format,
                     compression=outputs.compression,
@@ -115,7 +115,7 @@ def select(
         manifest["run"] = {"started": started.isoformat(timespec="seconds"), "stages": stages.records}
         outputs.publish(folder, manifest, stdout)
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
-    return Selection(manifest, summarize(outcome.sample.weights), seconds)
+    return Selection(manifest, summarize(outcome.weights), seconds)
 
 
 def choose(
@@ -176,6 +176,7 @@ def choose(
         excluded=int(n - candidates.sum()),
         judgement=judgement,
         sample=sample,
+        weights=tempered(sample.weights, options.temper),
         rows=rows,
         loss=losses.describe(),
         losses_asked=asked,

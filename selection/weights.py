@@ -1,4 +1,4 @@
-"""What the weights of a sample are worth."""
+"""Weights for training, and what weights are worth."""
 
 from __future__ import annotations
 
@@ -31,3 +31,15 @@ def summarize(weights: npt.NDArray[np.float64]) -> WeightSummary:
         largest=float(weights.max()),
         effective_sample_size=total**2 / float((weights**2).sum()),
     )
+
+
+def tempered(weights: npt.NDArray[np.float64], exponent: float) -> npt.NDArray[np.float64]:
+    """w^T with the same sum: between equal weights (T = 0) and the unbiased ones (T = 1).
+
+    Very unequal weights let few records rule the gradients; what tempering takes from the variance, it gives to
+    the bias.
+    """
+    if exponent == 1:
+        return weights
+    powers = weights**exponent
+    return powers * (weights.sum() / powers.sum())

@@ -78,10 +78,9 @@ def _ways(x: np.ndarray, y: np.ndarray, size: int) -> dict[str, Iterator[Fit]]:
             yield _drawn(scores, size, np.random.default_rng([1, seed]))
 
     def tithe(sampler: str) -> Iterator[Fit]:
-        for seed in range(DRAWS):
-            if seed % 20 == 0:
-                draw = _tithe(x, y, size, seed, sampler)
-            yield draw(seed)
+        for cluster_seed in range(0, DRAWS, 20):
+            draw = _tithe(x, y, size, cluster_seed, sampler)
+            yield from map(draw, range(cluster_seed, cluster_seed + 20))
 
     return {
         "uniform": uniform(),
@@ -125,7 +124,7 @@ def _excess(design: np.ndarray, y: np.ndarray, rows: np.ndarray, weights: np.nda
 
 def leverage_by_qr(design: np.ndarray) -> np.ndarray:
     """Leverage scores of shape (n,): squared row norms of an orthonormal basis."""
-    q, _ = scipy.linalg.qr(design, mode="economic", pivoting=False, check_finite=False)
+    q = scipy.linalg.qr(design, mode="economic", check_finite=False)[0]
     return np.einsum("ij,ij->i", q, q)
 
 
@@ -172,13 +171,9 @@ def _with_one(x: np.ndarray) -> np.ndarray:
 
 
 def _data() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    diabetes, digits, cancer = (
-        load(return_X_y=True)  # type: ignore[operator]
-        for load in (datasets.load_diabetes, datasets.load_digits, datasets.load_breast_cancer)
-    )
-    yield "diabetes", *_standardised(*diabetes)
-    yield "digits", *_standardised(*digits)
-    features = cancer[0]
+    for name, bunch in (("diabetes", datasets.load_diabetes()), ("digits", datasets.load_digits())):
+        yield name, *_standardised(np.asarray(bunch["data"]), np.asarray(bunch["target"]))
+    features = np.asarray(datasets.load_breast_cancer()["data"])
     yield "breast cancer (worst radius)", *_standardised(np.delete(features, 20, 1), features[:, 20])
     yield "made, t(3) features and noise", *_heavy_tailed(20_000, 10)
     yield "made, t(2) features, uneven noise", *_uneven(50_000, 20)

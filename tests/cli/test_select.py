@@ -292,3 +292,18 @@ def test_help_fits_80_columns_and_names_every_command(tithe: Tithe) -> None:
         assert ran.code == 0
         assert max(map(len, ran.out.splitlines())) <= 80
     assert all(name in tithe("--help").out for name in ("select", "encoders"))
+
+
+def test_tempered_weights_are_in_the_subset_and_the_unbiased_ones_in_the_rows_file(
+    tithe: Tithe, corpus: Path, tmp_path: Path
+) -> None:
+    for name, temper in (("plain", "1"), ("half", "0.5")):
+        arguments = ("--size", "60", "--loss", "column:loss", "--temper", temper)
+        assert tithe("select", corpus, "-o", f"{name}.jsonl", *arguments).code == 0
+    plain, half = (
+        np.array([r["weight"] for r in read_jsonl(tmp_path / f"{name}.jsonl")]) for name in ("plain", "half")
+    )
+    np.testing.assert_allclose(half, plain**0.5 * plain.sum() / (plain**0.5).sum())
+    assert [row["weight"] for row in rows_of(tmp_path / "half.jsonl")] == plain.tolist()
+    assert manifest_of(tmp_path / "half.jsonl")["weights"]["largest"] == pytest.approx(half.max())
+    assert tithe("select", corpus, "-o", "s.jsonl", "--temper", "2").code == 2

@@ -20,7 +20,7 @@ from tithe.selection.errors import TitheError
 from tithe.selection.parallel import ordered_map
 from tithe.selection.reservoir import Reservoir
 from tithe.selection.store import EmbeddingStore
-from tithe.selection.weights import summarize
+from tithe.selection.weights import summarize, tempered
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(1, 41))
@@ -99,6 +99,19 @@ def test_the_effective_sample_size_is_kishs() -> None:
     summary = summarize(np.array([1.0, 3.0]))
     assert (summary.total, summary.smallest, summary.largest, summary.count) == (4, 1, 3, 2)
     assert summary.effective_sample_size == pytest.approx(16 / 10)
+
+
+@given(st.lists(st.floats(0.1, 1e6), min_size=1, max_size=30), st.floats(0, 1))
+def test_tempered_weights_keep_their_sum_and_order_and_come_nearer_to_one_another(
+    values: list[float], exponent: float
+) -> None:
+    weights = np.array(values)
+    found = tempered(weights, exponent)
+    assert found.sum() == pytest.approx(weights.sum())
+    assert (np.diff(found[np.argsort(weights)]) >= -1e-9 * found.max()).all()
+    assert summarize(found).effective_sample_size >= summarize(weights).effective_sample_size * (1 - 1e-9)
+    np.testing.assert_allclose(tempered(weights, 0), weights.mean())
+    np.testing.assert_array_equal(tempered(weights, 1), weights)
 
 
 KERNEL = "from tithe.selection.blas import choose_kernel; print(choose_kernel(frozenset({flags})))"
