@@ -36,7 +36,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def run() -> list[Table]:
-    """Two tables: a row for each corpus, encoder and size; and one for each k."""
+    """A table for each encoder, with a row for each corpus and size, and one with a row for each k."""
     return estimation(CLUSTERINGS, SEEDS, FRACTIONS, OTHER_K, ("lexical", "minilm"))
 
 
@@ -49,9 +49,10 @@ def estimation(
     clusterings: int, seeds: int, fractions: tuple[float, ...], other_k: tuple[int, ...], encoders: tuple[str, ...]
 ) -> list[Table]:
     """The tables."""
-    sizes: Table = []
+    tables: list[Table] = []
     clusters: Table = []
     for encoder in encoders:
+        sizes: Table = []
         for case in cases(encoder):
             n = len(case.losses)
             for fraction in fractions:
@@ -59,7 +60,8 @@ def estimation(
                 sizes.append(_row(case, encoder, plan.clusters, plan.size, clusterings, seeds))
             if case.name == "T0" and encoder == "lexical":
                 clusters = [_row(case, encoder, k, round(0.02 * n), clusterings, seeds) for k in other_k]
-    return [table for table in (sizes, clusters) if table]
+        tables.append(sizes)
+    return [table for table in (*tables, clusters) if table]
 
 
 def _row(case: Case, encoder: str, k: int, size: int, clusterings: int, seeds: int) -> dict[str, object]:

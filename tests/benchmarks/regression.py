@@ -172,8 +172,8 @@ def _with_one(x: np.ndarray) -> np.ndarray:
 
 def _data() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     for name, bunch in (("diabetes", datasets.load_diabetes()), ("digits", datasets.load_digits())):
-        yield name, *_standardised(np.asarray(bunch["data"]), np.asarray(bunch["target"]))
-    features = np.asarray(datasets.load_breast_cancer()["data"])
+        yield name, *_standardised(bunch.data, bunch.target)  # pyright: ignore[reportAttributeAccessIssue]
+    features = datasets.load_breast_cancer().data  # pyright: ignore[reportAttributeAccessIssue]
     yield "breast cancer (worst radius)", *_standardised(np.delete(features, 20, 1), features[:, 20])
     yield "made, t(3) features and noise", *_heavy_tailed(20_000, 10)
     yield "made, t(2) features, uneven noise", *_uneven(50_000, 20)

@@ -39,3 +39,12 @@ def test_ci(tithe: Tithe, tmp_path: Path) -> None:
         ran = tithe("select", "--config", CONFIGS / "ci.toml")
         assert (ran.code, ran.out, ran.err) == (0, "", "")
     assert pq.read_metadata(tmp_path / "build" / "subset.parquet").num_rows == 1000
+
+
+def test_regression(tithe: Tithe, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {name: rng.random(600) for name in ("age", "income", "rooms", "price")}
+    pq.write_table(pa.table(columns), tmp_path / "houses.parquet")
+    ran = tithe("select", "houses.parquet", "-o", "subset.parquet", "--config", CONFIGS / "regression.toml")
+    assert ran.code == 0, ran.err
+    assert pq.read_metadata(tmp_path / "subset.parquet").num_rows == 300
