@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,11 @@ from tests.benchmarks.common import CACHE, data
 from tests.benchmarks.lexical import embed_lexical
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
+from tithe.selection.design import Design, make_design
 from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Judgement
+from tithe.selection.methods.registry import make_method
+from tithe.selection.options import Options
 from tithe.selection.plan import Plan
 
 MADE = (
@@ -81,6 +85,17 @@ def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
     clusters = clustering.cluster(embeddings.blocks, centroids)
     plan = Plan(n, k, size, None).limited_to(n)
     return Groundwork(None, BadRecords("fail"), {}, plan, embeddings, clusters, None, ())
+
+
+def designed(
+    options: Options, laid: Groundwork, losses: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Judgement, Design]:
+    """What the method of the options makes of a groundwork, and the design; `losses` are those at given positions."""
+    method = make_method(options, laid)
+    everyone = np.ones(len(laid.clusters.labels), bool)
+    known = losses(method.probes) if options.loss != "none" else np.ones(len(method.probes))
+    judgement = method.judge(known, everyone)
+    return judgement, make_design(options, laid, judgement, everyone)[0]
 
 
 class InMemory:

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import Case, cases, ground
-from tithe.selection.design import make_design
+from tests.benchmarks.corpora import Case, cases, designed, ground
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.plan import make_plan
 
@@ -78,14 +76,11 @@ def _row(case: Case, encoder: str, k: int, size: int, clusterings: int, seeds: i
 
 def _error(case: Case, grounds: list[Groundwork], size: int, options: dict[str, Any], seeds: int) -> float:
     losses, n = case.losses, len(case.losses)
-    everyone = np.ones(n, bool)
     uniform = losses.std(ddof=1) * np.sqrt((1 - size / n) / size)
     squares = []
     for number, laid in enumerate(grounds):
         chosen = Options(inputs=(), output=None, size=size, cluster_seed=number, **options)
-        method = make_method(chosen, laid)
-        known = losses[method.probes] if chosen.loss != "none" else np.ones(len(method.probes))
-        design, _ = make_design(chosen, laid, method.judge(known, everyone), everyone)
+        _, design = designed(chosen, laid, lambda positions: losses[positions])
         for seed in range(seeds):
             sample = design.draw(np.random.default_rng([number, seed]))
             squares.append((float(sample.weights @ losses[sample.positions]) / n - losses.mean()) ** 2)

@@ -11,11 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import Case, cases, ground
-from tithe.selection.design import make_design
+from tests.benchmarks.corpora import Case, cases, designed, ground
 from tithe.selection.evidence import estimate_from_subset, forecast_from_probes, forecast_from_validation
 from tithe.selection.methods.base import Judgement
-from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.plan import Sampler
 from tithe.selection.validation import Validation
@@ -32,9 +30,7 @@ def _row(case: Case, sampler: Sampler) -> Table:
     losses, n = case.losses, len(case.losses)
     laid, everyone = ground(case.vectors, case.k, case.size), np.ones(n, bool)
     options = Options(inputs=(), output=None, loss="column:loss", sampler=sampler)
-    method = make_method(options, laid)
-    judgement = method.judge(losses[method.probes], everyone)
-    design, _ = make_design(options, laid, judgement, everyone)
+    judgement, design = designed(options, laid, lambda positions: losses[positions])
     uniform = losses.std(ddof=1) * np.sqrt((1 - case.size / n) / case.size)
     errors, held = [], []
     for seed in range(SEEDS):

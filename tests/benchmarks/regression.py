@@ -18,9 +18,7 @@ import scipy.linalg
 from sklearn import datasets
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import ground
-from tithe.selection.design import make_design
-from tithe.selection.methods.registry import make_method
+from tests.benchmarks.corpora import designed, ground
 from tithe.selection.options import Options
 
 DRAWS = 120
@@ -105,8 +103,7 @@ def _tithe(x: np.ndarray, y: np.ndarray, size: int, cluster_seed: int, sampler: 
     )
     rows = np.column_stack([x, y]).astype(np.float32)
     laid = ground(rows, options.plan(n).clusters, size, seed=cluster_seed)
-    everyone = np.ones(n, bool)
-    design, _ = make_design(options, laid, make_method(options, laid).judge(np.empty(0), everyone), everyone)
+    _, design = designed(options, laid, lambda positions: positions)
 
     def draw(seed: int) -> Fit:
         sample = design.draw(np.random.default_rng([2, seed]))

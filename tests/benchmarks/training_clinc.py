@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.corpora import embed_minilm, ground, read
-from tithe.selection.design import make_design
-from tithe.selection.methods.registry import make_method
+from tests.benchmarks.corpora import designed, embed_minilm, ground, read
 from tithe.selection.options import Options
 from tithe.selection.weights import tempered
 
@@ -91,13 +89,12 @@ class _Corpus:
         key = (options.plan(n).clusters, size, seed)
         if key not in self._grounds:
             self._grounds[key] = ground(self.x, *key)
-        method = make_method(options, self._grounds[key])
-        losses = np.empty(0)
-        if len(method.probes):
+
+        def losses(positions: np.ndarray) -> np.ndarray:
             pilot = np.random.default_rng([size, seed]).choice(n, size // 5, replace=False)
-            losses = self._losses(self._fitted(pilot), method.probes)
-        everyone = np.ones(n, bool)
-        design, _ = make_design(options, self._grounds[key], method.judge(losses, everyone), everyone)
+            return self._losses(self._fitted(pilot), positions)
+
+        _, design = designed(options, self._grounds[key], losses)
         sample = design.draw(np.random.default_rng([size, seed, 1]))
         return self.score(sample.positions, tempered(sample.weights, exponent))
 

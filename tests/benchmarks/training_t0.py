@@ -19,10 +19,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.corpora import ground, t0_texts
+from tests.benchmarks.corpora import designed, ground, t0_texts
 from tests.benchmarks.lexical import embed_lexical
-from tithe.selection.design import make_design
-from tithe.selection.methods.registry import make_method
+from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
 
 SHARES, EPOCHS, HELD_OUT = (0.02, 0.05, 0.1), 6, 3000
@@ -82,24 +81,28 @@ def _validated_loss(job: tuple[float, int, str]) -> float:
 
     torch.set_num_threads(1)
     share, seed, name = job
-    tokens, vectors, corpus, held = _prepared()
+    tokens, _, corpus, held = _prepared()
     size = round(share * len(corpus))
     chosen, weighted = METHODS[name]
     options = Options(inputs=(), output=None, size=size, seed=seed, **chosen)
-    laid = ground(vectors, options.plan(len(corpus)).clusters, size)
-    method = make_method(options, laid)
-    centre_losses = np.empty(0)
-    if len(method.probes):
+    laid = _ground(options.plan(len(corpus)).clusters, size)
+
+    def losses(positions: np.ndarray) -> np.ndarray:
         first = np.random.default_rng([size, seed, 1]).choice(corpus, size // 5, replace=False)
         pilot = transformer.train(tokens, first, None, EPOCHS * len(first) // transformer.BATCH, seed)
-        centre_losses = transformer.losses(pilot, tokens, corpus[method.probes]).astype(np.float64)
-    everyone = np.ones(len(corpus), bool)
-    design, _ = make_design(options, laid, method.judge(centre_losses, everyone), everyone)
+        return transformer.losses(pilot, tokens, corpus[positions]).astype(np.float64)
+
+    _, design = designed(options, laid, losses)
     sample = design.draw(np.random.default_rng([size, seed]))
     weights = sample.weights if weighted else None
     steps = EPOCHS * size // transformer.BATCH
     model = transformer.train(tokens, corpus[sample.positions], weights, steps, seed)
     return float(transformer.losses(model, tokens, held).mean())
+
+
+@cache
+def _ground(k: int, size: int) -> Groundwork:
+    return ground(_prepared()[1], k, size)
 
 
 @cache
