@@ -40,7 +40,9 @@ def _draw(panels: dict[str, Table], x: str, ways: list[str], label: str, path: P
         axis.axhline(1, color="grey", linewidth=0.8)
         axis.set_title(title, fontsize=9)
         axis.set_yscale("log")
-        axis.tick_params(labelsize=7)
+        for ticks in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            ticks(lambda value, _: f"{value:.2g}")
+        axis.tick_params(which="both", labelsize=7)
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_visible(False)
     axes[0][0].set_ylabel(label, fontsize=8)
