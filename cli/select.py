@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+
+if TYPE_CHECKING:
+    from tithe.selection.groundwork import Encoder
+    from tithe.selection.options import Options
 
 
 class _Lambda(click.ParamType):
@@ -107,10 +111,7 @@ def select(
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
     from tithe.cli.summary import summary_lines
-    from tithe.embedders.numeric import NumericEncoder
-    from tithe.embedders.registry import make_encoder
     from tithe.selection.forecast import forecast
-    from tithe.selection.losses import runs_model
     from tithe.selection.options import Options
     from tithe.selection.pipeline import select as run
 
@@ -122,11 +123,7 @@ def select(
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,
     )
-    if options.task == "regression":
-        made = NumericEncoder(options.features, str(options.target))
-    else:
-        shared = runs_model(options.loss)
-        made = make_encoder(options.encoder, device=options.device, device_shared=shared, batch_size=batch_size)
+    made = _make_encoder(options, batch_size)
     progress = terminal_progress(quiet=quiet)
 
     def notify(message: str) -> None:
@@ -140,3 +137,14 @@ def select(
     selection = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
     for line in summary_lines(selection):
         notify(line)
+
+
+def _make_encoder(options: Options, batch_size: int | None) -> Encoder:
+    from tithe.embedders.numeric import NumericEncoder
+    from tithe.embedders.registry import make_encoder
+    from tithe.selection.losses import runs_model
+
+    if options.task == "regression":
+        return NumericEncoder(options.features, str(options.target))
+    shared = runs_model(options.loss)
+    return make_encoder(options.encoder, device=options.device, device_shared=shared, batch_size=batch_size)
