@@ -79,8 +79,8 @@ T0_MINILM = 8000
 def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
     """What `tithe select --clusters K --size SIZE --cluster-seed SEED` lays under vectors of shape (n, d)."""
     n = len(vectors)
-    sample = np.random.default_rng([seed, 1]).permutation(vectors)[: k * clustering.POINTS_PER_CENTRE]
-    centroids = clustering.train(sample, min(k, n), seed=seed)
+    sample = np.random.default_rng([seed, 1]).permutation(n)[: k * clustering.POINTS_PER_CENTRE]
+    centroids = clustering.train(vectors[sample], min(k, n), seed=seed)
     embeddings = InMemory(vectors)
     clusters = clustering.cluster(embeddings.blocks, centroids)
     plan = Plan(n, k, size, None).limited_to(n)
