@@ -31,15 +31,13 @@ def centers(
     row and loss, and select with the same options and --loss file:PATH.
 
     \b
-    tithe centers corpus.jsonl --work-dir work -o centers.jsonl
-    tithe select corpus.jsonl --work-dir work -o subset.jsonl --loss file:l.jsonl
+    tithe centers corpus.jsonl -o centers.jsonl
+    tithe select corpus.jsonl -o subset.jsonl --loss file:l.jsonl
     """
     if not inputs:
         raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
     if output is None:
         raise click.UsageError("-o FILE is needed: where the centre records go")
-    if settings["work_dir"] is None:
-        raise click.UsageError("--work-dir DIR is needed: the selection finds the clusters there")
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
     from tithe.embedders.registry import make_encoder

@@ -15,6 +15,7 @@ choose_kernel()
 
 import click  # noqa: E402
 
+from tithe.cli.cache import cache  # noqa: E402
 from tithe.cli.centers import centers  # noqa: E402
 from tithe.cli.encoders import encoders  # noqa: E402
 from tithe.cli.report import report  # noqa: E402
@@ -31,6 +32,7 @@ def tithe() -> None:
 
 tithe.add_command(select)
 tithe.add_command(centers)
+tithe.add_command(cache)
 tithe.add_command(encoders)
 tithe.add_command(report)
 

@@ -74,7 +74,12 @@ CLUSTERS: list[Callable[[Any], Any]] = [
         "--work-dir",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
-        help="Keep embeddings and clusters here, and find them again.",
+        help="Embeddings and clusters are kept here, and found again.  [default: the user's cache folder]",
+    ),
+    click.option(
+        "--store-dtype",
+        type=click.Choice(["float16", "float32"]),
+        help="Numbers of the embeddings kept.  [default: float16, with --no-normalize float32]",
     ),
 ]
 

@@ -11,7 +11,7 @@ import click
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 if TYPE_CHECKING:
-    from tithe.selection.groundwork import Encoder
+    from tithe.selection.embedded import Encoder
     from tithe.selection.options import Options
 
 

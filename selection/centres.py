@@ -9,16 +9,17 @@ from typing import BinaryIO
 import numpy as np
 
 from tithe.selection.corpus import open_corpus
+from tithe.selection.embedded import Encoder
 from tithe.selection.errors import UsageError
-from tithe.selection.groundwork import Encoder, find_text_rule, lay
+from tithe.selection.groundwork import find_text_rule, lay
 from tithe.selection.json_lines import json_lines
-from tithe.selection.manifest import BackgroundHashes
+from tithe.selection.manifest import sha256_of_all
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.pipeline import Notify, validation_positions
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.whole import check_target, sync, work_folder_beside
-from tithe.selection.work_folder import open_work_folder
+from tithe.selection.work.folder import open_work_folder
 
 ADDED = ("row", "cluster")
 """The fields that each record gets."""
@@ -39,7 +40,6 @@ def write_centres(
 
     Raises UsageError where a record has one of the fields already, and otherwise what `select` would.
     """
-    assert options.work_dir is not None
     check_target(output, overwrite=options.force)
     stages = Stages(progress)
     with work_folder_beside(output) as folder:
@@ -50,11 +50,10 @@ def write_centres(
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
-        with (
-            BackgroundHashes(file.source for file in corpus.files) as hashes,
-            open_work_folder(options.work_dir) as work,
-        ):
-            ground = lay(options, corpus, rule, encoder, work, hashes.result(), stages)
+        with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
+            digests = sha256_of_all([file.source for file in corpus.files], advance)
+        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+            ground = lay(options, corpus, rule, encoder, work, digests, stages)
             positions = make_method(options, ground).probes
         if len(positions) == 0 and options.validate is None:
             raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")

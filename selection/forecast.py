@@ -14,9 +14,11 @@ from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Corpus, TextRule, open_corpus
-from tithe.selection.embedding import LookedUpEmbeddings, measure, usable_texts
+from tithe.selection.embedded import Encoder
+from tithe.selection.embeddings import LookedUpEmbeddings
+from tithe.selection.encode import measure, usable_texts
 from tithe.selection.errors import TitheError
-from tithe.selection.groundwork import Encoder, check_field, find_text_rule
+from tithe.selection.groundwork import check_field, find_text_rule
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
 from tithe.selection.pipeline import Notify, loss_source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,32 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
+from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import blas, clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule, choose_rule
-from tithe.selection.embedding import (
-    Embeddings,
-    LookedUpEmbeddings,
-    StoredEmbeddings,
-    embed_texts,
-    fit_encoder,
-    measure,
-    store_looked_up,
-)
+from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
+from tithe.selection.embeddings import Embeddings
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
-from tithe.selection.store import EmbeddingStore
-from tithe.selection.work_folder import WorkFolder
-
-Encoder = TextEncoder | RecordEncoder
+from tithe.selection.work.folder import WorkFolder, writing
 
 # Changes when the same key would give other embeddings or clusters.
-_VERSION = 1
+_VERSION = 2
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
 _TRAINING_STREAM = 1
@@ -58,6 +47,8 @@ class Groundwork:
     clusters: Clustering
     lengths: npt.NDArray[np.uint32] | None
     """Characters of each record's text, shape (n,); None where the encoder reads no text."""
+    encoded: int
+    """Texts that the encoder was given in this run."""
     reused: tuple[str, ...]
     """What was found in the work folder."""
 
@@ -67,26 +58,12 @@ class Groundwork:
 
     def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
-        found = [np.empty((0, self.clusters.centre_vectors.shape[1]), np.float32)]
-        start = 0
-        for block in self.embeddings.blocks():
-            first, last = np.searchsorted(positions, [start, start + len(block)])
-            found.append(block[positions[first:last] - start])
-            start += len(block)
-        return np.concatenate(found)
+        return self.embeddings.take(positions)
 
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:
         """The order in which records are drawn, shape (n,): neighbours in it are alike."""
         return clustering.sampling_order(self.clusters)
-
-
-@dataclass(frozen=True)
-class _Embedded:
-    embeddings: Embeddings
-    encoder: Mapping[str, Any]
-    lengths: npt.NDArray[np.uint32] | None
-    reused: bool
 
 
 def lay(
@@ -100,8 +77,7 @@ def lay(
 ) -> Groundwork:
     """Embed and cluster a corpus, or find in `work` what an earlier run made of the same content.
 
-    `digests` are the SHA-256 of the input files, which an entry is found by; any strings will do in a folder that
-    does not outlive the run. Raises TitheError where no record can be used.
+    `digests` are the SHA-256 of the input files. Raises TitheError where no record can be used.
     """
     bad = BadRecords(options.on_bad_record)
     key: dict[str, Any] = {
@@ -110,26 +86,27 @@ def lay(
         "text": None if rule is None else [rule.name, *rule.fields],
         "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
         "normalize": options.unit_length,
+        "dtype": options.kept_as,
         "on_bad_record": options.on_bad_record,
         "seed": options.cluster_seed,
-        "blas": blas.description(),
     }
-    embedded = _embed(options, corpus, rule, encoder, bad, work, key, stages)
+    embedded = embed(options, corpus, rule, encoder, bad, work, key, stages)
     records = corpus.row_count()
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
     plan = options.plan(records)
-    key = {"embeddings": key, "clusters": plan.clusters}
+    key = {"embeddings": key, "clusters": plan.clusters, "blas": blas.description()}
     entry = work.find("clusters", key)
-    if entry is not None:
-        clusters = _load_clusters(entry, bad)
-    else:
-        clusters = _cluster(options, records, plan, embedded.embeddings, stages)
-        with work.adding("clusters", key) as folder:
+    clusters = None if entry is None else _load_clusters(entry, bad)
+    if clusters is None:
+        centroids = _centroids(options, records, plan, embedded.embeddings, work, key, stages)
+        with stages("assign", 2 * records) as advance:
+            clusters = clustering.cluster(embedded.embeddings.blocks, centroids, advance=advance)
+        with work.adding("clusters", key) as folder, writing(work.path):
             for name in _ARRAYS:
                 _save(folder / f"{name}.npy", getattr(clusters, name))
-            _write_facts(folder, {"cost": clusters.cost, **_bad_facts(bad)})
-    reused = {"embeddings": embedded.reused, "clusters": entry is not None}
+            write_facts(folder, bad, {"cost": clusters.cost})
+    reused = [*embedded.reused, *(["clusters"] if entry is not None else [])]
     return Groundwork(
         rule,
         bad,
@@ -138,7 +115,8 @@ def lay(
         embedded.embeddings,
         clusters,
         embedded.lengths,
-        tuple(name for name, was_found in reused.items() if was_found),
+        embedded.encoded,
+        tuple(reused),
     )
 
 
@@ -162,53 +140,19 @@ def check_field(corpus: Corpus, field: str | None, option: str) -> None:
         raise UsageError(f"{option}: there is no field {field!r} in {corpus.files[0].path}, which has {names}")
 
 
-def _embed(
+def _centroids(
     options: Options,
-    corpus: Corpus,
-    rule: TextRule | None,
-    encoder: Encoder,
-    bad: BadRecords,
+    records: int,
+    plan: Plan,
+    embeddings: Embeddings,
     work: WorkFolder,
     key: Mapping[str, Any],
     stages: Stages,
-) -> _Embedded:
-    if isinstance(encoder, RecordEncoder) and encoder.rows not in (None, corpus.row_count()):
-        raise TitheError(
-            f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {corpus.row_count()} records"
-        )
-    if isinstance(encoder, MeasuredEncoder):
-        with stages("measure", corpus.known_rows) as advance:
-            measure(encoder, corpus, bad, advance)
-    if isinstance(encoder, RecordEncoder) and corpus.schema is not None:
-        looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length)
-        return _Embedded(looked_up, key["encoder"], None, reused=False)
-    entry = work.find("embeddings", key)
+) -> npt.NDArray[np.float32]:
+    """Centroids of the clusters: an entry of their own, since training them may take longer than all the rest."""
+    entry = work.find("centroids", key)
     if entry is not None:
-        return _load_embeddings(entry, corpus, bad, with_lengths=rule is not None)
-    with work.adding("embeddings", key) as folder:
-        store = EmbeddingStore(folder / "vectors")
-        if isinstance(encoder, RecordEncoder):
-            looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length)
-            with stages("embed", corpus.known_rows) as advance:
-                store_looked_up(looked_up, store, advance)
-        else:
-            assert rule is not None
-            if isinstance(encoder, FittedEncoder):
-                with stages("fit", corpus.known_rows) as advance:
-                    fit_encoder(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
-            with stages("embed", corpus.known_rows) as advance:
-                lengths = embed_texts(encoder, corpus, rule, bad, store, normalize=options.unit_length, advance=advance)
-            _save(folder / "lengths.npy", lengths)
-        facts = {"count": store.count, "dimensions": store.dimensions, "file_rows": corpus.file_rows()}
-        identity = dict(encoder.identity()) if isinstance(encoder, FittedEncoder) else key["encoder"]
-        _write_facts(folder, {**facts, "encoder": identity, **_bad_facts(bad)})
-    entry = work.find("embeddings", key)
-    assert entry is not None
-    found = _load_embeddings(entry, corpus, bad, with_lengths=rule is not None)
-    return _Embedded(found.embeddings, found.encoder, found.lengths, reused=False)
-
-
-def _cluster(options: Options, records: int, plan: Plan, embeddings: Embeddings, stages: Stages) -> Clustering:
+        return np.load(entry / "centroids.npy", allow_pickle=False)
     with stages("draw training points", records) as advance:
         rng = np.random.default_rng([options.cluster_seed, _TRAINING_STREAM])
         points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng, advance)
@@ -217,30 +161,15 @@ def _cluster(options: Options, records: int, plan: Plan, embeddings: Embeddings,
     k = min(plan.clusters, len(points))
     with stages("train", clustering.training_visits(len(points), k)) as advance:
         centroids = clustering.train(points, k, seed=options.cluster_seed, advance=advance)
-    del points
-    with stages("assign", 2 * records) as advance:
-        return clustering.cluster(embeddings.blocks, centroids, advance=advance)
-
-
-def _load_embeddings(entry: Path, corpus: Corpus, bad: BadRecords, *, with_lengths: bool) -> _Embedded:
-    facts = _read_facts(entry)
-    corpus.remember_rows(facts["file_rows"])
-    bad.remember(facts["bad_rows"], facts["bad_places"])
-    vectors = entry / "vectors"
-    if vectors.stat().st_size != 4 * facts["count"] * facts["dimensions"]:
-        raise TitheError(f"{vectors}: is damaged; delete the folder {entry}")
-    store = EmbeddingStore.written(vectors, facts["count"], facts["dimensions"])
-    lengths = np.load(entry / "lengths.npy", allow_pickle=False) if with_lengths else None
-    return _Embedded(StoredEmbeddings(store), facts["encoder"], lengths, reused=True)
+    with work.adding("centroids", key) as folder, writing(work.path):
+        _save(folder / "centroids.npy", centroids)
+    return centroids
 
 
 def _load_clusters(entry: Path, bad: BadRecords) -> Clustering:
-    facts = _read_facts(entry)
+    facts = read_facts(entry)
     bad.remember(facts["bad_rows"], facts["bad_places"])
-    try:
-        arrays = [np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
-    except (OSError, ValueError, EOFError) as error:
-        raise TitheError(f"{entry}: is damaged ({error}); delete the folder") from error
+    arrays = [np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
     return Clustering(*arrays, cost=facts["cost"])
 
 
@@ -249,18 +178,3 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(np.ascontiguousarray(array).data)
-
-
-def _bad_facts(bad: BadRecords) -> dict[str, Any]:
-    return {"bad_rows": bad.rows().tolist(), "bad_places": bad.places}
-
-
-def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def _read_facts(entry: Path) -> dict[str, Any]:
-    try:
-        return json.loads((entry / "facts.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TitheError(f"{entry}: is damaged ({error}); delete the folder") from error

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from tithe.selection.corpus import Corpus
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
+from tithe.selection.parallel import ordered_map
 from tithe.selection.sampling import Sample
 from tithe.selection.weights import summarize
 
@@ -107,7 +106,6 @@ def describe(
         "loss": outcome.loss,
         "loss_queries": outcome.losses_asked,
         "excluded": outcome.excluded,
-        "reused": list(ground.reused),
         "weights": asdict(summarize(outcome.weights)),
         "evidence": outcome.evidence,
     }
@@ -124,33 +122,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+def sha256(path: Path, advance: Callable[[int], object] = lambda count: None) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; tells `advance` how many it has read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            advance(len(chunk))
     return digest.hexdigest()
 
 
-class BackgroundHashes:
-    """Hashes files in a thread of its own while the run goes on (hashing releases the GIL)."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="tithe-sha256")
-        self._futures: list[Future[str]] = [self._pool.submit(sha256, path) for path in paths]
-
-    def result(self) -> list[str]:
-        """The hashes in the order of the paths; waits for the last."""
-        return [future.result() for future in self._futures]
-
-    def __enter__(self) -> BackgroundHashes:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+def sha256_of_all(paths: Sequence[Path], advance: Callable[[int], object]) -> list[str]:
+    """The SHA-256 of several files, on all cores (hashing releases the GIL)."""
+    return list(ordered_map(lambda path: sha256(path, advance), paths))
 
 
 def to_json(manifest: dict[str, Any]) -> str:

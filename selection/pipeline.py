@@ -14,12 +14,13 @@ from tithe.selection.appraisal import appraise
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.design import make_design
+from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
 from tithe.selection.exclusion import excluded_rows
-from tithe.selection.groundwork import Encoder, Groundwork, check_field, find_text_rule, lay
+from tithe.selection.groundwork import Groundwork, check_field, find_text_rule, lay
 from tithe.selection.losses import LossRequest, LossSource, make_loss_source
 from tithe.selection.losses.ledger import Ledger
-from tithe.selection.manifest import BackgroundHashes, Outcome, describe
+from tithe.selection.manifest import Outcome, describe, sha256_of_all
 from tithe.selection.methods.base import Judgement
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
@@ -29,7 +30,7 @@ from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
 from tithe.selection.validation import Validation
 from tithe.selection.weights import WeightSummary, summarize, tempered
-from tithe.selection.work_folder import WorkFolder, open_work_folder
+from tithe.selection.work.folder import open_work_folder
 
 Notify = Callable[[str], object]
 
@@ -84,16 +85,13 @@ def select(
             rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
-        with BackgroundHashes(file.source for file in corpus.files) as hashes:
-            if options.work_dir is None:
-                anything = [""] * len(corpus.files)
-                ground = lay(options, corpus, rule, encoder, WorkFolder(folder, kept=False), anything, stages)
-            else:
-                with open_work_folder(options.work_dir) as work:
-                    ground = lay(options, corpus, rule, encoder, work, hashes.result(), stages)
-                if ground.reused:
-                    notify(f"found in {options.work_dir}: {' and '.join(ground.reused)}")
-            excluded = excluded_rows(options.exclude, hashes.result() if options.exclude else ())
+        with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
+            digests = sha256_of_all([file.source for file in corpus.files], advance)
+        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+            ground = lay(options, corpus, rule, encoder, work, digests, stages)
+            if ground.reused:
+                notify(f"found in {work.path}: {' and '.join(ground.reused)}")
+            excluded = excluded_rows(options.exclude, digests)
             outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages, notify=notify)
             with stages("write", len(outcome.rows)) as advance:
                 write_subset(
@@ -109,10 +107,13 @@ def select(
                     write_rows(rows_table(corpus, outcome), staged_rows(folder))
                     write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))
                 advance(len(outcome.rows))
-            with stages("hash", None, "files"):
-                digests = hashes.result()
         manifest = describe(options, corpus, outcome, digests)
-        manifest["run"] = {"started": started.isoformat(timespec="seconds"), "stages": stages.records}
+        manifest["run"] = {
+            "started": started.isoformat(timespec="seconds"),
+            "reused": list(ground.reused),
+            "texts_encoded": ground.encoded,
+            "stages": stages.records,
+        }
         outputs.publish(folder, manifest, stdout)
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
     return Selection(manifest, summarize(outcome.weights), seconds)

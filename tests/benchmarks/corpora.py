@@ -84,7 +84,7 @@ def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
     embeddings = InMemory(vectors)
     clusters = clustering.cluster(embeddings.blocks, centroids)
     plan = Plan(n, k, size, None).limited_to(n)
-    return Groundwork(None, BadRecords("fail"), {}, plan, embeddings, clusters, None, ())
+    return Groundwork(None, BadRecords("fail"), {}, plan, embeddings, clusters, None, 0, ())
 
 
 def designed(
@@ -107,6 +107,10 @@ class InMemory:
     def sample(self, size: int, rng: np.random.Generator, advance: object) -> np.ndarray:
         """See Embeddings.sample."""
         return self._vectors[rng.choice(len(self._vectors), min(size, len(self._vectors)), replace=False)]
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """See Embeddings.take."""
+        return self._vectors[positions]
 
     def blocks(self) -> Iterator[np.ndarray]:
         """See Embeddings.blocks."""

@@ -20,7 +20,7 @@ from sklearn.preprocessing import normalize
 from tests.benchmarks.common import Table, data
 from tithe.embedders.lexical import LexicalEncoder
 from tithe.selection.clustering import search_all, train
-from tithe.selection.embedding import ENCODER_BATCH
+from tithe.selection.encode import ENCODER_BATCH
 
 SEEDS = (0, 1, 2)
 

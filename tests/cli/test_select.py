@@ -213,7 +213,15 @@ def test_quiet_says_nothing_and_otherwise_the_summary_has_a_line_each(tithe: Tit
     assert tithe("select", corpus, "-o", "a.jsonl", "--quiet").err == ""
     lines = tithe("select", corpus, "-o", "b.jsonl").err.splitlines()
     assert lines[0] == "text: text"
-    assert [line.split()[0] for line in lines[1:]] == ["read", "clusters", "selected", "weights", "covered", "wrote"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "found",
+        "read",
+        "clusters",
+        "selected",
+        "weights",
+        "covered",
+        "wrote",
+    ]
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:

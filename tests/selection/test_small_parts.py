@@ -19,8 +19,8 @@ from tithe.selection.clustering import BLOCK
 from tithe.selection.errors import TitheError
 from tithe.selection.parallel import ordered_map
 from tithe.selection.reservoir import Reservoir
-from tithe.selection.store import EmbeddingStore
 from tithe.selection.weights import summarize, tempered
+from tithe.selection.work.spool import Spool
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(1, 41))
@@ -84,12 +84,12 @@ def test_ordered_map_passes_errors_on_and_leaves_no_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_the_store_gives_back_what_it_got_in_blocks_of_fixed_size(tmp_path: Path) -> None:
+def test_the_spool_gives_back_what_it_got_in_blocks_of_fixed_size(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).standard_normal((BLOCK + 100, 3)).astype(np.float32)
-    with EmbeddingStore(tmp_path / "embeddings") as store:
+    with Spool(tmp_path / "vectors") as spool:
         for start in range(0, len(vectors), 777):
-            store.append(vectors[start : start + 777])
-    blocks = list(store.blocks())
+            spool.append(vectors[start : start + 777])
+    blocks = list(spool.blocks())
     assert [len(block) for block in blocks] == [BLOCK, 100]
     np.testing.assert_array_equal(np.concatenate(blocks), vectors)
 

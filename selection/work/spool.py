@@ -1,4 +1,4 @@
-"""Embeddings on disk: written once, read as often as the clustering needs, never all in memory."""
+"""Vectors that are parsed out of records once and then read as often as the clustering needs, never all in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tithe.selection.clustering import BLOCK
 Vectors = npt.NDArray[np.float32]
 
 
-class EmbeddingStore:
+class Spool:
     """Rows of float32 in one plain file, appended in order and read back in blocks of BLOCK rows.
 
     A context manager while it is written; read it afterwards.
@@ -28,20 +28,20 @@ class EmbeddingStore:
         self.dimensions = 0
 
     @classmethod
-    def written(cls, path: Path, count: int, dimensions: int) -> EmbeddingStore:
-        """A store that was written before."""
-        store = cls(path)
-        store.count, store.dimensions = count, dimensions
-        return store
+    def written(cls, path: Path, count: int, dimensions: int) -> Spool:
+        """A spool that was written before."""
+        spool = cls(path)
+        spool.count, spool.dimensions = count, dimensions
+        return spool
 
     def append(self, vectors: Vectors) -> None:
         """Add rows of shape (m, d); d is that of the first call."""
-        assert self._file is not None, "a store is a context manager while it is written"
+        assert self._file is not None, "a spool is a context manager while it is written"
         self.dimensions = vectors.shape[1]
         self._file.write(np.ascontiguousarray(vectors, np.float32).data)
         self.count += len(vectors)
 
-    def __enter__(self) -> EmbeddingStore:
+    def __enter__(self) -> Spool:
         self._file = self._path.open("wb")
         return self
 

@@ -1,0 +1,106 @@
+"""`tithe cache`: what runs have kept for later runs."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+_WORK_DIR = click.option(
+    "--work-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The folder.  [default: the user's cache folder]",
+)
+
+
+class _Size(click.ParamType):
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:i?[bB])?", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no size such as 500M or 10G", param, ctx)
+        return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+
+
+@click.group(context_settings={"max_content_width": 80})
+def cache() -> None:
+    """List, verify or prune the embeddings and clusters that are kept.
+
+    Every selection keeps its embeddings, by the text that they are of, and its
+    clusters; later runs find them again. All of it can be deleted at any time.
+    """
+
+
+@cache.command("list")
+@_WORK_DIR
+def list_(work_dir: Path | None) -> None:
+    """List what is kept: size, days since the last use, what it is, where."""
+    from tithe.selection.work.upkeep import items
+
+    folder = _folder(work_dir)
+    found = items(folder) if folder.is_dir() else []
+    for item in found:
+        days = (time.time() - item.used) / 86400
+        name = item.path.relative_to(folder)
+        click.echo(f"{_size(item.size):>10}  {days:5.1f} d  {item.kind:<10}  {item.describe():<40}  {name}")
+    click.echo(f"{_size(sum(item.size for item in found)):>10}  in {folder}")
+
+
+@cache.command()
+@_WORK_DIR
+@click.option("--quiet", is_flag=True, help="No progress, no summary.")
+def verify(work_dir: Path | None, quiet: bool) -> None:
+    """Check the checksum of all that is kept; exit 1 where any is wrong."""
+    from tithe.cli.progress import terminal_progress
+    from tithe.selection.errors import TitheError
+    from tithe.selection.work.upkeep import items
+    from tithe.selection.work.upkeep import verify as run
+
+    folder = _folder(work_dir)
+    total = sum(item.size for item in items(folder)) if folder.is_dir() else 0
+    with terminal_progress(quiet=quiet)("verify", total, "bytes") as advance:
+        damaged = run(folder, lambda line: click.echo(line, err=True), advance)
+    if damaged:
+        raise TitheError(f"{folder}: damage in {damaged} place(s); later runs make it anew")
+    if not quiet:
+        click.echo(f"{folder}: {_size(total)}, all of it as it was written", err=True)
+
+
+@cache.command()
+@_WORK_DIR
+@click.option("--unused-days", type=click.FloatRange(0), metavar="N", help="Remove what was not used for N days.")
+@click.option("--max-size", type=_Size(), metavar="SIZE", help="Remove the longest unused beyond SIZE, as 500M or 10G.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+def prune(work_dir: Path | None, unused_days: float | None, max_size: int | None, everything: bool) -> None:
+    """Remove what is no longer needed.
+
+    \b
+    tithe cache prune --unused-days 30 --max-size 20G
+    """
+    from tithe.selection.work.upkeep import prune as run
+
+    limited = unused_days is not None or max_size is not None
+    if everything == limited:
+        raise click.UsageError("give --unused-days, --max-size or both; or --all")
+    folder = _folder(work_dir)
+    gone = run(folder, unused_days=unused_days, max_size=max_size)
+    click.echo(f"removed {_size(sum(item.size for item in gone))} from {folder}", err=True)
+
+
+def _folder(work_dir: Path | None) -> Path:
+    from tithe.selection.work.folder import default_folder
+
+    return default_folder() if work_dir is None else work_dir
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

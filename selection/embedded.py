@@ -1,0 +1,204 @@
+"""The embeddings of a corpus: found in the work folder, or made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
+from tithe.selection.bad_records import BadRecords
+from tithe.selection.corpus import Corpus, TextRule
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, SpooledEmbeddings
+from tithe.selection.encode import embed_texts, fit_encoder, measure
+from tithe.selection.errors import TitheError
+from tithe.selection.options import Options
+from tithe.selection.stages import Stages
+from tithe.selection.work.folder import WorkFolder, writing
+from tithe.selection.work.spool import Spool
+
+Encoder = TextEncoder | RecordEncoder
+
+# Changes when the same encoder and text would give another vector in the store.
+_VERSION = 1
+
+_FACTS, _ROWS, _LENGTHS, _SPOOL = "facts.json", "rows", "lengths", "vectors"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embeddings of the usable records, and how they came about."""
+
+    embeddings: Embeddings
+    encoder: Mapping[str, Any]
+    """The encoder's identity."""
+    lengths: npt.NDArray[np.uint32] | None
+    """Characters of each record's text, shape (n,), on disk; None where the encoder reads no text."""
+    encoded: int
+    """Texts that the encoder was given in this run."""
+    reused: tuple[str, ...] = ()
+    """What the work folder had."""
+
+
+def embed(
+    options: Options,
+    corpus: Corpus,
+    rule: TextRule | None,
+    encoder: Encoder,
+    bad: BadRecords,
+    work: WorkFolder,
+    key: Mapping[str, Any],
+    stages: Stages,
+) -> Embedded:
+    """The embeddings of a corpus; `key` says what they depend on.
+
+    Raises TitheError where a record cannot be used, or the work folder not be written to.
+    """
+    if isinstance(encoder, RecordEncoder):
+        return _looked_up(options, corpus, encoder, bad, work, key, stages)
+    assert rule is not None
+    found = _found(options, corpus, bad, work, key, stages)
+    return _made(options, corpus, rule, encoder, bad, work, key, stages) if found is None else found
+
+
+def _looked_up(
+    options: Options,
+    corpus: Corpus,
+    encoder: RecordEncoder,
+    bad: BadRecords,
+    work: WorkFolder,
+    key: Mapping[str, Any],
+    stages: Stages,
+) -> Embedded:
+    """Vectors that exist already. Out of JSONL they are copied: to look them up again would mean to parse again."""
+    if encoder.rows not in (None, corpus.row_count()):
+        raise TitheError(
+            f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {corpus.row_count()} records"
+        )
+    if isinstance(encoder, MeasuredEncoder):
+        with stages("measure", corpus.known_rows) as advance:
+            measure(encoder, corpus, bad, advance)
+    looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length)
+    if corpus.schema is not None:
+        return Embedded(looked_up, key["encoder"], None, 0)
+    entry = work.find("records", key)
+    reused = entry is not None
+    if entry is None:
+        with work.adding("records", key) as folder, stages("embed", corpus.known_rows) as advance:
+            with writing(work.path), Spool(folder / _SPOOL) as spool:
+                for vectors in looked_up.blocks():
+                    spool.append(vectors)
+                    advance(len(vectors))
+            facts = {"spool": [spool.count, spool.dimensions]}
+            _write_facts(folder, corpus, bad, facts)
+        entry = work.find("records", key)
+        assert entry is not None
+    _remember(entry, corpus, bad)
+    count, dimensions = read_facts(entry)["spool"]
+    spool = Spool.written(entry / _SPOOL, count, dimensions)
+    return Embedded(SpooledEmbeddings(spool), key["encoder"], None, 0, ("embeddings",) if reused else ())
+
+
+def _found(
+    options: Options, corpus: Corpus, bad: BadRecords, work: WorkFolder, key: Mapping[str, Any], stages: Stages
+) -> Embedded | None:
+    """What an earlier run made of the same records, unless it is damaged."""
+    entry = work.find("records", key)
+    if entry is None:
+        return None
+    facts = read_facts(entry)
+    store = work.kept_vectors(facts["vectors"], options.kept_as)
+    if store is None:
+        return None
+    rows, lengths = _mapped(entry / _ROWS, np.int64), _mapped(entry / _LENGTHS, np.uint32)
+    with stages("check", len(rows)) as advance:
+        if not store.holds(rows, advance):
+            return None
+    _remember(entry, corpus, bad)
+    return Embedded(KeptEmbeddings(store, rows), facts["encoder"], lengths, 0, ("embeddings",))
+
+
+def _made(
+    options: Options,
+    corpus: Corpus,
+    rule: TextRule,
+    encoder: TextEncoder,
+    bad: BadRecords,
+    work: WorkFolder,
+    key: Mapping[str, Any],
+    stages: Stages,
+) -> Embedded:
+    if isinstance(encoder, FittedEncoder):
+        with stages("fit", corpus.known_rows) as advance:
+            fit_encoder(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
+    identity = dict(encoder.identity())
+    about = {
+        "version": _VERSION,
+        "encoder": identity,
+        "normalize": options.unit_length,
+        "dtype": options.kept_as,
+    }
+    with work.vectors(about, options.kept_as) as store, work.adding("records", key) as folder:
+        with ExitStack() as files, stages("embed", corpus.known_rows) as advance:
+            before, known = store.count, 0
+            rows, lengths = (files.enter_context((folder / name).open("wb")) for name in (_ROWS, _LENGTHS))
+
+            def keep(at: npt.NDArray[np.int64], characters: npt.NDArray[np.uint32]) -> None:
+                nonlocal known
+                known += int(np.count_nonzero(at < before))
+                with writing(work.path):
+                    rows.write(at.tobytes())
+                    lengths.write(characters.tobytes())
+
+            encoded = embed_texts(
+                encoder,
+                corpus,
+                rule,
+                bad,
+                store,
+                normalize=options.unit_length,
+                keep=keep,
+                advance=advance,
+            )
+        records = corpus.row_count() - len(bad)
+        _write_facts(folder, corpus, bad, {"encoder": identity, "vectors": about})
+    entry = work.find("records", key)
+    assert entry is not None
+    kept = KeptEmbeddings(store, _mapped(entry / _ROWS, np.int64))
+    some = f"{known:,} of {records:,} embeddings"
+    reused = () if known == 0 else ("embeddings",) if known == records else (some,)
+    return Embedded(kept, identity, _mapped(entry / _LENGTHS, np.uint32), encoded, reused)
+
+
+def read_facts(entry: Path) -> dict[str, Any]:
+    """What `write_facts` wrote into an entry."""
+    return json.loads((entry / _FACTS).read_text(encoding="utf-8"))
+
+
+def write_facts(folder: Path, bad: BadRecords, facts: Mapping[str, Any]) -> None:
+    """Write the facts of an entry, those on bad records among them."""
+    facts = {**facts, "bad_rows": bad.rows().tolist(), "bad_places": bad.places}
+    with writing(folder.parent):
+        (folder / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_facts(folder: Path, corpus: Corpus, bad: BadRecords, facts: Mapping[str, Any]) -> None:
+    write_facts(folder, bad, {**facts, "file_rows": corpus.file_rows()})
+
+
+def _remember(entry: Path, corpus: Corpus, bad: BadRecords) -> None:
+    facts = read_facts(entry)
+    corpus.remember_rows(facts["file_rows"])
+    bad.remember(facts["bad_rows"], facts["bad_places"])
+
+
+def _mapped(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r")

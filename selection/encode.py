@@ -1,0 +1,205 @@
+"""Letting the encoder see the corpus, and keeping what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder
+from tithe.embedders.errors import UnusableRecords
+from tithe.selection.bad_records import BadRecords
+from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
+from tithe.selection.errors import TitheError
+from tithe.selection.parallel import ordered_map
+from tithe.selection.reservoir import Reservoir
+from tithe.selection.stages import Advance
+from tithe.selection.work.folder import writing
+from tithe.selection.work.shards import Keys
+from tithe.selection.work.vectors import VectorStore, text_keys
+
+Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Result = TypeVar("Result")
+
+# Records whose texts an encoder gets at once: what an interrupted run loses at most. Fixed, and filled across files, so
+# that the same records in other files or formats meet the encoder in the same company: neural encoders round
+# differently in another batch.
+ENCODER_BATCH = 1024
+
+NOT_FINITE = "the embedding is not finite, or too large"
+
+
+def measure(encoder: MeasuredEncoder, corpus: Corpus, bad: BadRecords, advance: Advance) -> None:
+    """Let the encoder see all usable records once."""
+    for batch in corpus.batches(encoder.fields):
+        usable_values(batch, bad, encoder.fields, lambda rows, values: encoder.measure(values))
+        advance(len(batch))
+
+
+def usable_values(
+    batch: Batch, bad: BadRecords, fields: tuple[str, ...], function: Callable[[Rows, Mapping[str, Any]], Result]
+) -> tuple[Rows, Result] | None:
+    """What `function` makes of the fields of a batch's usable records, with their rows; None where there are none.
+
+    Records of which it raises UnusableRecords are reported, and left out.
+    """
+    batch = _without(batch, batch.invalid(), bad)
+    while len(batch):
+        try:
+            return batch.rows, function(batch.rows, {field: batch.column(field) for field in fields})
+        except UnusableRecords as error:
+            batch = _without(batch, error.reasons, bad)
+    return None
+
+
+def _without(batch: Batch, reasons: Mapping[int, str], bad: BadRecords) -> Batch:
+    if not reasons:
+        return batch
+    for i, reason in reasons.items():
+        bad.report(int(batch.rows[i]), batch.place(i), reason)
+    return batch.select(np.setdiff1d(np.arange(len(batch)), np.fromiter(reasons, np.int64)))
+
+
+class VectorCheck:
+    """Checks what an encoder returns and brings it to unit length; the zero vector stays as it is."""
+
+    def __init__(self, *, normalize: bool, dimensions: int | None = None) -> None:
+        """`dimensions` are those of vectors that the encoder returned before."""
+        self._normalize = normalize
+        self._dimensions = dimensions
+
+    def __call__(self, vectors: Vectors, count: int) -> tuple[npt.NDArray[np.bool_], Vectors]:
+        """Which of the `count` vectors are usable, and those."""
+        vectors = np.asarray(vectors)
+        expected = self._dimensions or (vectors.shape[1] if vectors.ndim == 2 else 0)
+        if vectors.shape != (count, expected) or expected == 0 or vectors.dtype.kind not in "fiu":
+            raise TitheError(
+                f"the encoder returned an array of {vectors.dtype} of shape {vectors.shape} for {count} records"
+                + (f", and {expected} dimensions before" if self._dimensions else "")
+            )
+        self._dimensions = expected
+        vectors = vectors.astype(np.float32, copy=False)
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+        finite = np.isfinite(squares)
+        if not finite.all():
+            vectors, squares = vectors[finite], squares[finite]
+        if self._normalize:
+            norms = np.sqrt(squares)
+            norms[norms == 0] = 1
+            vectors = vectors / norms[:, None]
+        return finite, vectors
+
+
+def usable_texts(corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance) -> Iterator[tuple[Rows, list[str]]]:
+    """The rows and texts of the usable records, batch by batch."""
+    for batch in corpus.batches(rule.fields):
+        rows: list[int] = []
+        texts: list[str] = []
+        for i, record in enumerate(batch.records()):
+            try:
+                if isinstance(record, BadRecord):
+                    raise BadText(record.reason)
+                texts.append(rule.text(record))
+                rows.append(int(batch.rows[i]))
+            except BadText as error:
+                bad.report(int(batch.rows[i]), batch.place(i), str(error))
+        yield np.array(rows, np.int64), texts
+        advance(len(batch))
+
+
+def fit_encoder(
+    encoder: FittedEncoder, corpus: Corpus, rule: TextRule, bad: BadRecords, *, seed: int, advance: Advance
+) -> None:
+    """Let the encoder learn from a uniform sample of the corpus's texts."""
+    sample: Reservoir[str] = Reservoir(encoder.fit_records, np.random.default_rng(seed))
+    for _, texts in usable_texts(corpus, rule, bad, advance):
+        sample.extend([text[: encoder.fit_characters] for text in texts])
+    encoder.fit(sample.items, seed=seed)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A run of records on its way through the encoder."""
+
+    rows: Rows
+    texts: list[str]
+    keys: Keys
+    missing: list[int]
+    """Which of them are to be encoded: the store has none of their texts, and each text is there once."""
+
+
+def embed_texts(
+    encoder: TextEncoder,
+    corpus: Corpus,
+    rule: TextRule,
+    bad: BadRecords,
+    store: VectorStore,
+    *,
+    normalize: bool,
+    keep: Callable[[Rows, npt.NDArray[np.uint32]], object],
+    advance: Advance,
+) -> int:
+    """Embed the texts that the store does not have; reading goes on while the encoder works.
+
+    `keep` is told, run by run, where in the store the vectors of the usable records lie and how many characters their
+    texts have. Returns how many texts were given to the encoder.
+    """
+    check = VectorCheck(normalize=normalize, dimensions=store.dimensions or None)
+    under_way: set[bytes] = set()
+
+    def parts() -> Iterator[_Part]:
+        for rows, texts in _regrouped(usable_texts(corpus, rule, bad, lambda count: None), ENCODER_BATCH):
+            keys = text_keys(texts)
+            yield _Part(rows, texts, keys, _claimed(keys, store.find(keys) < 0, under_way))
+
+    def encode(part: _Part) -> tuple[_Part, npt.NDArray[np.bool_], Vectors]:
+        if not part.missing:
+            return part, np.empty(0, bool), np.empty((0, 0), np.float32)
+        return part, *check(encoder.encode([part.texts[i] for i in part.missing]), len(part.missing))
+
+    encoded = 0
+    # One thread: encoders use all cores by themselves, and need not be safe to call from several threads.
+    for part, usable, vectors in ordered_map(encode, parts(), threads=1):
+        claimed = part.keys[part.missing]
+        if len(vectors):
+            with writing(store.folder):
+                store.append(claimed[usable], vectors)
+        under_way.difference_update(map(bytes, claimed))
+        encoded += len(part.missing)
+        at = store.find(part.keys)
+        there = at >= 0
+        for row in part.rows[~there].tolist():
+            bad.report(row, corpus.place(row), NOT_FINITE)
+        lengths = np.fromiter(map(len, part.texts), np.uint32, len(part.texts))
+        keep(at[there], lengths[there])
+        advance(len(part.rows))
+    return encoded
+
+
+def _claimed(keys: Keys, absent: npt.NDArray[np.bool_], under_way: set[bytes]) -> list[int]:
+    """The first of each key that is absent and not under way; it is, from now on."""
+    claimed = []
+    for i in np.flatnonzero(absent).tolist():
+        key = bytes(keys[i])
+        if key not in under_way:
+            under_way.add(key)
+            claimed.append(i)
+    return claimed
+
+
+def _regrouped(batches: Iterable[tuple[Rows, list[str]]], size: int) -> Iterator[tuple[Rows, list[str]]]:
+    """The same stream in batches of exactly `size`, the last one shorter."""
+    rows = np.empty(0, np.int64)
+    texts: list[str] = []
+    for more_rows, more_texts in batches:
+        rows = np.concatenate([rows, more_rows])
+        texts = texts + more_texts
+        while len(texts) >= size:
+            yield rows[:size], texts[:size]
+            rows, texts = rows[size:], texts[size:]
+    if texts:
+        yield rows, texts
