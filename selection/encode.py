@@ -156,19 +156,19 @@ def embed_texts(
             keys = text_keys(texts)
             yield _Part(rows, texts, keys, _claimed(keys, store.find(keys) < 0, under_way))
 
-    def encode(part: _Part) -> tuple[_Part, npt.NDArray[np.bool_], Vectors]:
-        if not part.missing:
-            return part, np.empty(0, bool), np.empty((0, 0), np.float32)
-        return part, *check(encoder.encode([part.texts[i] for i in part.missing]), len(part.missing))
+    def encode(part: _Part) -> _Part:
+        if part.missing:
+            usable, vectors = check(encoder.encode([part.texts[i] for i in part.missing]), len(part.missing))
+            if len(vectors):
+                with writing(store.folder):
+                    store.append(part.keys[part.missing][usable], vectors)
+        return part
 
     encoded = 0
-    # One thread: encoders use all cores by themselves, and need not be safe to call from several threads.
-    for part, usable, vectors in ordered_map(encode, parts(), threads=1):
-        claimed = part.keys[part.missing]
-        if len(vectors):
-            with writing(store.folder):
-                store.append(claimed[usable], vectors)
-        under_way.difference_update(map(bytes, claimed))
+    # One thread: encoders use all cores by themselves, and need not be safe to call from several threads. It writes as
+    # well, so that no second part is begun before the first is kept.
+    for part in ordered_map(encode, parts(), threads=1):
+        under_way.difference_update(map(bytes, part.keys[part.missing]))
         encoded += len(part.missing)
         at = store.find(part.keys)
         there = at >= 0

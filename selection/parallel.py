@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -32,14 +33,25 @@ def ordered_map(
     """Yield function(item) for each item, in order, computed by threads (for functions that release the GIL).
 
     At most threads + 1 items are under way, so a slow consumer holds the producer back. `items` is consumed in
-    the caller's thread. An exception of `function` or `items` is raised in its turn.
+    the caller's thread. An exception of `function` or `items` is raised in its turn, and none is begun after one.
     """
+    failed = threading.Event()
+
+    def guarded(item: Item) -> Result:
+        if failed.is_set():
+            raise CancelledError
+        try:
+            return function(item)
+        except BaseException:
+            failed.set()
+            raise
+
     threads = threads or workers()
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="tithe", initializer=initializer) as pool:
         try:
             for item in items:
-                pending.append(pool.submit(function, item))
+                pending.append(pool.submit(guarded, item))
                 if len(pending) > threads:
                     yield pending.popleft().result()
             while pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -25,13 +26,14 @@ def text_keys(texts: Sequence[str]) -> Keys:
 
 
 class VectorStore:
-    """Vectors by key, in shards. What is damaged counts as missing."""
+    """Vectors by key, in shards. What is damaged counts as missing. Two threads may find and append at once."""
 
     def __init__(self, folder: Path, dtype: StoreDtype, *, notify: Callable[[str], object] = lambda line: None) -> None:
         """Open the store that `folder` holds, or an empty one. Raises OSError."""
         self.folder = folder
         self._shards = Shards(folder, dtype, notify=notify)
         self._index: KeyIndex | None = None
+        self._lock = threading.Lock()
 
     @property
     def count(self) -> int:
@@ -55,20 +57,22 @@ class VectorStore:
     def find(self, keys: Keys) -> Rows:
         """The rows of the vectors with these keys, -1 where there is none, or none that is whole; shape (m,)."""
         assert self._index is not None, "prepare_to_write comes first"
-        rows = self._index.find(_leading(keys))
-        hits = np.flatnonzero(rows >= 0)
-        if len(hits):
-            # The index knows half of a key.
-            same = (self._shards.keys(rows[hits]) == keys[hits]).all(axis=1)
-            rows[hits[~same | ~self._shards.intact(rows[hits])]] = -1
-        return rows
+        with self._lock:
+            rows = self._index.find(_leading(keys))
+            hits = np.flatnonzero(rows >= 0)
+            if len(hits):
+                # The index knows half of a key.
+                same = (self._shards.keys(rows[hits]) == keys[hits]).all(axis=1)
+                rows[hits[~same | ~self._shards.intact(rows[hits])]] = -1
+            return rows
 
     def append(self, keys: Keys, vectors: Vectors) -> None:
         """Add vectors, shape (m, d), under their keys. Raises OSError; then none is added."""
         assert self._index is not None, "prepare_to_write comes first"
-        start = self._shards.count
-        self._shards.append(keys, vectors)
-        self._index.add(_leading(keys), np.arange(start, start + len(keys)))
+        with self._lock:
+            start = self._shards.count
+            self._shards.append(keys, vectors)
+            self._index.add(_leading(keys), np.arange(start, start + len(keys)))
 
     def finish_writing(self) -> None:
         """Wait until everything is on disk, and forget the index."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import make_records, write_jsonl
+from tithe.selection.encode import ENCODER_BATCH
 from tithe.selection.errors import TitheError
 from tithe.selection.manifest import sha256
 from tithe.selection.outputs import Outputs
@@ -29,6 +30,8 @@ class Slow:
         return {"name": "slow"}
     def encode(self, texts):
         time.sleep(0.1)
+        with open("encoded", "a") as file:
+            file.writelines(text + chr(10) for text in texts)
         return np.array([[len(t), t.count("e"), t.count("o"), 1] for t in texts], np.float32)
 """
 
@@ -48,6 +51,23 @@ def started(folder: Path, *arguments: str, **options: object) -> subprocess.Pope
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     _, err = process.communicate(timeout=60)
     return process.returncode, err.decode()
+
+
+def visible(folder: Path) -> list[str]:
+    """What lies in a folder, but for what encoders leave."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in ("__pycache__", "encoded"))
+
+
+def encoded(folder: Path) -> list[str]:
+    """All texts that the slow encoder was given so far."""
+    path = folder / "encoded"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def assert_encoded_once(folder: Path, before: list[str]) -> None:
+    """Of what was encoded `before`, no more was encoded again than the batch that could not be kept."""
+    again = set(before) & set(encoded(folder)[len(before) :])
+    assert len(again) <= ENCODER_BATCH
 
 
 SELECT = ("-o", "s.parquet", "--encoder", "slow:Slow", "--size", "300", "--force")
@@ -87,16 +107,17 @@ def test_a_killed_run_leaves_the_old_outputs_or_new_ones_and_the_next_run_sweeps
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_run_that_is_told_to_stop_cleans_up(folder: Path, number: int, code: int) -> None:
+def test_a_run_that_is_told_to_stop_cleans_up(folder: Path, cache: Path, number: int, code: int) -> None:
     # Where the tests run in the background, SIGINT is ignored, and children would inherit that.
     process = started(folder, *SELECT, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     for _ in range(200):
-        if list((folder / ".s.parquet.tithe").glob("embeddings-*")):
+        if list(cache.glob("embeddings/*/*.shard")):
             break
         time.sleep(0.05)
     process.send_signal(number)
     assert ended(process)[0] == code
-    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["c.jsonl", "slow.py"]
+    assert visible(folder) == ["c.jsonl", "slow.py"]
+    assert not list(cache.glob("*.partial"))
 
 
 def test_two_runs_cannot_write_one_output(folder: Path) -> None:
@@ -107,27 +128,29 @@ def test_two_runs_cannot_write_one_output(folder: Path) -> None:
     assert ended(started(folder, *SELECT))[0] == 0
 
 
-@pytest.mark.parametrize("limit", [20_000, 100_000, 150_000, 125_000])
-def test_a_write_that_fails_ends_in_one_line_and_leaves_nothing(folder: Path, limit: int) -> None:
-    # Python ignores SIGXFSZ, so writing past the limit fails as on a full disk. The embeddings take 144,000 bytes.
+@pytest.mark.parametrize("limit", [20_000, 100_000, 230_000, 1_000_000])
+def test_a_write_that_fails_ends_in_one_line_and_the_next_run_goes_on(folder: Path, limit: int) -> None:
+    # Python ignores SIGXFSZ, so writing past the limit fails as on a full disk. The embeddings take 217,000 bytes.
     def small_files() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    code, err = ended(
-        started(folder, "-o", "s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", preexec_fn=small_files)
-    )
+    arguments = ("-o", "s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9")
+    code, err = ended(started(folder, *arguments, preexec_fn=small_files))
     assert code == 1
-    assert err.rstrip().splitlines()[-1].startswith("tithe: s.jsonl: cannot be written")
+    assert "cannot be written" in err.rstrip().splitlines()[-1]
     assert "File too large" in err
     assert "Traceback" not in err
-    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["c.jsonl", "slow.py"]
+    assert visible(folder) == ["c.jsonl", "slow.py"]
+    before = encoded(folder)
+    assert ended(started(folder, *arguments))[0] == 0
+    assert_encoded_once(folder, before)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs to mount a small file system")
-@pytest.mark.parametrize("kib", [64, 200, 700])
-def test_a_full_disk_ends_in_one_line_and_leaves_the_old_outputs(folder: Path, kib: int) -> None:
+@pytest.mark.parametrize("kib", [16, 120, 250, 340, 420, 700, 1400])
+def test_a_full_disk_ends_in_one_line_leaves_the_old_outputs_and_the_next_run_goes_on(folder: Path, kib: int) -> None:
     disk = folder / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -136,18 +159,65 @@ def test_a_full_disk_ends_in_one_line_and_leaves_the_old_outputs(folder: Path, k
         pytest.skip("mounting is not allowed here")
     try:
         (disk / "s.jsonl").write_text("precious")
-        arguments = ("-o", "disk/s.jsonl", "--encoder", "slow:Slow", "--fraction", "0.9", "--force")
-        code, err = ended(started(folder, *arguments))
+        options = ("--encoder", "slow:Slow", "--fraction", "0.9", "--force", "--work-dir", "disk/work")
+        code, err = ended(started(folder, "-o", "disk/s.jsonl", *options))
         assert code == 1
-        assert "tithe: disk/s.jsonl: cannot be written" in err
+        assert err.rstrip().splitlines()[-1].startswith("tithe: disk/")
         assert "No space left on device" in err
         assert "Traceback" not in err
-        assert [path.name for path in disk.iterdir()] == ["s.jsonl"]
+        assert visible(disk) == ["s.jsonl", "work"]
         assert (disk / "s.jsonl").read_text() == "precious"
+        before = encoded(folder)
         subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
-        assert ended(started(folder, *arguments))[0] == 0
+        assert ended(started(folder, "-o", "disk/s.jsonl", *options))[0] == 0
+        assert_encoded_once(folder, before)
+        assert ended(started(folder, "-o", "t.jsonl", *options[:4]))[0] == 0
+        assert (folder / "t.jsonl").read_bytes() == (disk / "s.jsonl").read_bytes()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_killed_runs_are_gone_on_with_and_no_text_is_embedded_twice_but_those_of_one_batch(
+    folder: Path, cache: Path
+) -> None:
+    start = time.perf_counter()
+    assert ended(started(folder, *SELECT, "--work-dir", "undisturbed"))[0] == 0
+    takes = time.perf_counter() - start
+    undisturbed = (folder / "s.parquet").read_bytes()
+    (folder / "encoded").unlink()
+    rng = random.Random(1)
+    kills = 5
+    for _ in range(kills):
+        process = started(folder, *SELECT)
+        time.sleep(rng.uniform(0.3, 0.8) * takes)
+        process.kill()
+        process.communicate()
+    assert encoded(folder)
+    assert ended(started(folder, *SELECT))[0] == 0
+    assert (folder / "s.parquet").read_bytes() == undisturbed
+    assert len(encoded(folder)) <= 9000 + kills * ENCODER_BATCH
+    assert not list(cache.glob("*.partial"))
+    # What the last one found whole, it did not embed again.
+    assert json.loads((folder / "s.parquet.manifest.json").read_text())["run"]["texts_encoded"] < 9000
+
+
+def test_runs_with_one_encoder_wait_for_each_other_and_embed_once(folder: Path) -> None:
+    runs = [started(folder, "-o", f"{i}.parquet", *SELECT[2:], "--seed", str(i)) for i in range(2)]
+    ends = [ended(run) for run in runs]
+    assert [code for code, _ in ends] == [0, 0]
+    assert any("waiting for another run of tithe, which embeds with the same encoder" in err for _, err in ends)
+    assert len(encoded(folder)) == len(set(encoded(folder)))
+
+
+def test_a_cache_that_cannot_be_written_is_done_without_and_a_work_folder_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    code, err = ended(started(folder, *SELECT))
+    assert code == 0
+    assert "embeddings are not kept: the cache folder cannot be written to (No such file or directory)" in err
+    code, err = ended(started(folder, *SELECT, "--work-dir", "/proc/nowhere"))
+    assert (code, "tithe: --work-dir /proc/nowhere: cannot be written to (No such" in err) == (1, True)
 
 
 def test_a_reader_that_leaves_is_no_traceback(folder: Path) -> None:
