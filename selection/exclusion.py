@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.errors import TitheError
+from tithe.selection.errors import TitheError, first_line
 
 
 def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -34,8 +34,8 @@ def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray
             raise TitheError(
                 f"--exclude {subset}: its rows file and manifest must lie beside it; {error.filename or rows}: {reason}"
             ) from error
-        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise TitheError(f"--exclude {subset}: {manifest} or {rows} is damaged ({error})") from error
+        except (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
+            raise TitheError(f"--exclude {subset}: {manifest} or {rows} is damaged ({first_line(error)})") from error
         if inputs != list(digests):
             raise TitheError(f"--exclude {subset}: was drawn from other inputs, or from these in another order")
     return np.unique(np.concatenate(found))

@@ -10,7 +10,7 @@ from typing import Any
 
 from tithe.selection.corpus.batch import BadRecord
 from tithe.selection.corpus.corpus import Corpus
-from tithe.selection.errors import UsageError
+from tithe.selection.errors import UsageError, printable
 
 Record = Mapping[str, Any]
 
@@ -255,5 +255,5 @@ def _first_records(corpus: Corpus) -> list[Record]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:20])
+    shown = ", ".join(map(printable, names[:20]))
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")
