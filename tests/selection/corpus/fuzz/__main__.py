@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -54,7 +55,8 @@ def _one(number: int, seed: int, keep: Path | None) -> None:
     if keep is not None:
         keep.write_bytes(case.content)
     try:
-        click.echo(read(case))
+        with TemporaryDirectory(prefix="tithe-fuzz-") as folder:
+            click.echo(read(case, Path(folder)))
     except Exception:
         traceback.print_exc()
 

@@ -166,7 +166,7 @@ def parquet_files() -> list[bytes]:
                 _written(
                     table,
                     compression=codec,
-                    row_group_size=rng.choice((3, 10, 1000)),
+                    row_group_size=rng.choice((9, 20, 1000)),
                     use_dictionary=rng.random() < 0.6,
                     write_page_checksum=rng.random() < 0.3,
                     data_page_version=rng.choice(("1.0", "2.0")),
@@ -244,7 +244,7 @@ def _tables() -> list[pa.Table]:
         pa.table({"text": ["the same long text " * 100] * rows}).replace_schema_metadata(
             {"huggingface": '{"info": {"features": {"text": {"dtype": "string", "_type": "Value"}}}}', "x": "y" * 50}
         ),
-        pa.table({"text": [f"{i}" * 500 for i in range(200)], "i": list(range(200))}),
+        pa.table({"text": [f"{i}" * 300 for i in range(60)], "i": list(range(60))}),
     ]
 
 

@@ -66,10 +66,11 @@ class Tally:
 
 def run(tally: Tally, *, first: int, cases: int, seed: int, limit: float) -> Iterator[int]:
     """Run the cases into the tally; yields the number of those done so far."""
-    number, end = first, first + cases
-    while number < end:
-        for number in _worked(tally, number, min(end, number + WORKER_CASES), seed, limit):
-            yield number - first
+    next_, end = first, first + cases
+    while next_ < end:
+        for done in _worked(tally, next_, min(end, next_ + WORKER_CASES), seed, limit):
+            next_ = done
+            yield next_ - first
 
 
 def _worked(tally: Tally, first: int, last: int, seed: int, limit: float) -> Iterator[int]:
@@ -134,8 +135,8 @@ def _where(said: str) -> str:
     """What the dying worker said: the first line, and the first of our own functions in Python's stack."""
     lines = said.splitlines()
     ours = [line.strip() for line in lines if "/selection/" in line and "/tests/" not in line]
-    said = [line for line in lines if not line.startswith(("Traceback", "  ", "Thread", "Current"))]
-    return " | ".join([*said[:2], *ours[:1]])[:300]
+    first = [line for line in lines if not line.startswith(("Traceback", "  ", "Thread", "Current"))]
+    return " | ".join([*first[:2], *ours[:1]])[:300]
 
 
 def _kind(number: int) -> str:

@@ -8,6 +8,7 @@ import resource
 import sys
 import traceback
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.selection.corpus.fuzz.cases import Case, make_case, parquet_files
 from tests.selection.corpus.fuzz.reading import Finding, read
@@ -20,21 +21,26 @@ def main() -> None:
     """Read the cases from one number up to another, every so many."""
     seed, first, last = map(int, sys.argv[1:])
     faulthandler.enable()
+    with TemporaryDirectory(prefix="tithe-fuzz-") as folder:
+        _work(range(first, last), seed, Path(folder))
+
+
+def _work(numbers: range, seed: int, folder: Path) -> None:
     for content in parquet_files()[::9]:
-        read(Case("", "c.parquet", content))
-    for number in range(first, last):
+        read(Case("", "c.parquet", content), folder)
+    for number in numbers:
         if number % 50 == 0:
             gc.collect()
         limit_memory()
         print(f"begin\t{number}", flush=True)  # noqa: T201
-        print("\t".join(("end", str(number), *outcome_of(number, seed))), flush=True)  # noqa: T201
+        print("\t".join(("end", str(number), *outcome_of(number, seed, folder))), flush=True)  # noqa: T201
 
 
-def outcome_of(number: int, seed: int) -> tuple[str, str, str]:
+def outcome_of(number: int, seed: int, folder: Path) -> tuple[str, str, str]:
     """The kind of a case, how it ended, and what is to be said of it."""
     case = make_case(number, seed)
     try:
-        return case.kind, read(case), ""
+        return case.kind, read(case, folder), ""
     except Finding as finding:
         return case.kind, finding.args[0], f"{finding.args[1]}"
     except Exception as error:
