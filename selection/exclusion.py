@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.parquet import read_parquet
 from tithe.selection.errors import TitheError, first_line
 
 
@@ -28,7 +29,7 @@ def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray
         manifest, rows = Path(f"{subset}.manifest.json"), Path(f"{subset}.rows.parquet")
         try:
             inputs = [file["sha256"] for file in json.loads(manifest.read_text(encoding="utf-8"))["inputs"]]
-            found.append(pq.read_table(rows, columns=["row"])["row"].to_numpy())
+            found.append(_rows(rows))
         except OSError as error:
             reason = error.strerror or "cannot be read"
             raise TitheError(
@@ -39,3 +40,16 @@ def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray
         if inputs != list(digests):
             raise TitheError(f"--exclude {subset}: was drawn from other inputs, or from these in another order")
     return np.unique(np.concatenate(found))
+
+
+def _rows(path: Path) -> npt.NDArray[np.int64]:
+    """The column `row` of a rows file; raises TypeError where it holds no integers."""
+    status = path.stat()
+    file = InputFile(path, "parquet", None, status.st_size, status.st_mtime_ns)
+    found = [np.empty(0, np.int64)]
+    for batch in read_parquet(file, 0, ("row",)):
+        column = batch.column("row")
+        if not pa.types.is_integer(column.type) or column.null_count:
+            raise TypeError("'row' holds something else than integers")
+        found.append(column.to_numpy().astype(np.int64))
+    return np.concatenate(found)

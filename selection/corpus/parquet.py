@@ -58,7 +58,7 @@ class ParquetBatch:
             except UnicodeDecodeError:
                 return BadRecord(f"invalid UTF-8 in column {name!r}")
             except _NO_PYTHON_VALUE as error:
-                return BadRecord(f"column {name!r}: {error}")
+                return BadRecord(f"column {name!r}: {first_line(error)}")
         return record
 
     def invalid(self) -> Mapping[int, str]:

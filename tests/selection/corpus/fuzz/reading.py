@@ -100,17 +100,19 @@ class _Reading:
         (corpus,) = corpora
         rule = self._rule(corpus)
         # Not each time all: there are many cases. And in any order: what one pass remembers, no other may need.
-        steps = [lambda: self._texts(corpus, rule), lambda: self._everything(corpus)]
-        if self._rng.random() < 0.4:
-            steps.append(lambda: self._counted(corpus))
-        if self._rng.random() < 0.3:
-            steps.append(lambda: self._named(corpus))
+        steps = [
+            (0.6, lambda: self._texts(corpus, rule)),
+            (0.8, lambda: self._everything(corpus)),
+            (0.25, lambda: self._counted(corpus)),
+            (0.15, lambda: self._named(corpus)),
+        ]
         self._rng.shuffle(steps)
-        for step in steps:
-            self._try(step)
-        self._try(lambda: self._taken(corpus))
-        # Not every good file can become the other format.
-        self._try(lambda: self._written(corpus, self._rng.choice(("parquet", "jsonl"))), may_refuse=True)
+        for often, step in [*steps, (0.7, lambda: self._taken(corpus))]:
+            if self._rng.random() < often:
+                self._try(step)
+        if self._rng.random() < 0.4:
+            # Not every good file can become the other format.
+            self._try(lambda: self._written(corpus, self._rng.choice(("parquet", "jsonl"))), may_refuse=True)
 
     def _rule(self, corpus: Corpus) -> TextRule:
         found: list[TextRule] = []
