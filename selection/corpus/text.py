@@ -255,5 +255,5 @@ def _first_records(corpus: Corpus) -> list[Record]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join((printable(name)[:80] for name in names[:20]))
+    shown = ", ".join(printable(name)[:80] for name in names[:20])
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")

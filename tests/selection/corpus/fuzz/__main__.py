@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=20, help="seconds a case may take")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--case", type=int, help="this one only, in this process")
     parser.add_argument("--keep", type=Path, help="with --case: where to write the file that is read")
     asked = parser.parse_args()
@@ -37,13 +38,16 @@ def main() -> None:
         return
     started = shown = time.monotonic()
     tally = Tally()
+    done = 0
     for done in run(tally, first=asked.first, cases=asked.cases, seed=asked.seed, limit=asked.limit):
         if time.monotonic() - shown > 20:
             shown = time.monotonic()
             rate = done / (shown - started)
             click.echo(f"{done:,} of {asked.cases:,} cases, {rate:.0f}/s, {tally.found} findings", err=True)
+        if time.monotonic() - started > asked.seconds:
+            break
     click.echo(tally.table())
-    click.echo(f"\n{asked.cases:,} cases, {asked.cases / (time.monotonic() - started):.0f}/s; slowest: {tally.slowest}")
+    click.echo(f"\n{done:,} cases, {done / (time.monotonic() - started):.0f}/s; slowest: {tally.slowest}")
     for line in tally.findings():
         click.echo(line)
     sys.exit(tally.found > 0)
