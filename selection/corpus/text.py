@@ -155,7 +155,13 @@ DETECTED = (
 
 def encodable(text: str) -> str:
     """Text that can be written as UTF-8: half a surrogate pair is valid JSON, but no encoder or tokenizer reads it."""
-    return _SURROGATES.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:
+        text.encode()  # many times as fast as a search
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
+    return text
 
 
 def present(record: Record, name: str) -> Any:
