@@ -82,7 +82,7 @@ def _checked(footer: dict[int, Any], end: int) -> Footer:
     repeated = list(_leaves(footer.get(2, [])))
     groups = footer.get(4, [])
     group_rows = [_count(group.get(3), "rows") for group in groups]
-    if sum(group_rows) != footer.get(3):
+    if sum(group_rows) != _count(footer.get(3), "rows"):
         raise _Damaged(f"its row groups hold {sum(group_rows)} rows, its footer says {footer.get(3)}")
     if not repeated and sum(group_rows):
         raise _Damaged("it has rows, but no columns")
