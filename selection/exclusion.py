@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tithe.selection.errors import TitheError
+from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.parquet import read_parquet
+from tithe.selection.errors import TitheError, first_line
 
 
 def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -28,14 +29,27 @@ def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray
         manifest, rows = Path(f"{subset}.manifest.json"), Path(f"{subset}.rows.parquet")
         try:
             inputs = [file["sha256"] for file in json.loads(manifest.read_text(encoding="utf-8"))["inputs"]]
-            found.append(pq.read_table(rows, columns=["row"])["row"].to_numpy())
+            found.append(_rows(rows))
         except OSError as error:
             reason = error.strerror or "cannot be read"
             raise TitheError(
                 f"--exclude {subset}: its rows file and manifest must lie beside it; {error.filename or rows}: {reason}"
             ) from error
-        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            raise TitheError(f"--exclude {subset}: {manifest} or {rows} is damaged ({error})") from error
+        except (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
+            raise TitheError(f"--exclude {subset}: {manifest} or {rows} is damaged ({first_line(error)})") from error
         if inputs != list(digests):
             raise TitheError(f"--exclude {subset}: was drawn from other inputs, or from these in another order")
     return np.unique(np.concatenate(found))
+
+
+def _rows(path: Path) -> npt.NDArray[np.int64]:
+    """The column `row` of a rows file; raises TypeError where it holds no integers."""
+    status = path.stat()
+    file = InputFile(path, "parquet", None, status.st_size, status.st_mtime_ns)
+    found = [np.empty(0, np.int64)]
+    for batch in read_parquet(file, 0, ("row",)):
+        column = batch.column("row")
+        if not pa.types.is_integer(column.type) or column.null_count:
+            raise TypeError("'row' holds something else than integers")
+        found.append(column.to_numpy().astype(np.int64))
+    return np.concatenate(found)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.corpus import Batch, Compression, Corpus, Format, ParquetBatch
-from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.errors import TitheError, UsageError, first_line, printable
 from tithe.selection.json_lines import json_lines
 from tithe.selection.json_types import JsonType, Unfit
 
@@ -127,7 +127,7 @@ def _write_parquet(
             if held:
                 writer.write_table(pa.Table.from_batches(held))
     except pa.ArrowNotImplementedError as error:
-        raise TitheError(f"the selected records cannot become Parquet ({error}); write .jsonl") from error
+        raise TitheError(f"the selected records cannot become Parquet ({first_line(error)}); write .jsonl") from error
 
 
 def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> dict[bytes, bytes] | None:
@@ -137,7 +137,7 @@ def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> di
     try:
         described = json.loads(metadata[_HUGGING_FACE])
         described["info"]["features"][weight_column] = {"dtype": "float64", "_type": "Value"}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return metadata  # not what `datasets` writes: none of our business
     return {**metadata, _HUGGING_FACE: json.dumps(described).encode()}
 
@@ -197,4 +197,4 @@ def _beyond_json(type_: pa.DataType, name: str) -> str | None:
         return next((r for field in type_ if (r := _beyond_json(field.type, f"{name}.{field.name}"))), None)
     if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
         return _beyond_json(type_.value_type, name)
-    return f"{name!r} is of type {type_}"
+    return f"{name!r} is of type {printable(str(type_))}"

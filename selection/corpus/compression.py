@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tithe.selection.corpus.inputs import InputFile
-from tithe.selection.errors import TitheError
+from tithe.selection.errors import TitheError, first_line
 
 CHUNK = 4 << 20
 
@@ -31,7 +31,10 @@ def chunks(file: InputFile) -> Iterator[bytes]:
         ):
             while chunk := stream.read(CHUNK):
                 yield chunk
+    except MemoryError as error:
+        raise TitheError(
+            f"{file.path}: is damaged, or needs more memory than there is ({first_line(error)})"
+        ) from error
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise TitheError(f"{file.path}: truncated or damaged ({reason})") from error
+        raise TitheError(f"{file.path}: truncated or damaged ({first_line(error)})") from error
     file.check_unchanged()

@@ -16,7 +16,7 @@ from tithe.selection.corpus.compression import CHUNK, chunks
 from tithe.selection.corpus.inputs import STDIN, Format, InputFile, expand, with_spooled
 from tithe.selection.corpus.jsonl import read_jsonl
 from tithe.selection.corpus.parquet import parquet_schema, read_parquet, take_parquet
-from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.errors import TitheError, UsageError, printable
 
 Rows = npt.NDArray[np.int64]
 
@@ -162,5 +162,6 @@ def _difference(one: pa.Schema, first: InputFile, other: pa.Schema, second: Inpu
         if name not in one.names:
             return f"{second.path}: has a column {name!r}, which {first.path} has not"
         if not one.field(name).equals(other.field(name)):
-            return f"{second.path}: column {name!r} is {other.field(name)}, but {one.field(name)} in {first.path}"
+            types = printable(f"{other.field(name)}, but {one.field(name)}")
+            return f"{second.path}: column {name!r} is {types} in {first.path}"
     return f"{second.path}: has its columns in another order than {first.path}"

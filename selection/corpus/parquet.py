@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord
+from tithe.selection.corpus.footer import Footer, read_footer
 from tithe.selection.corpus.inputs import InputFile
-from tithe.selection.errors import TitheError
+from tithe.selection.errors import TitheError, first_line
 
 Numbers = npt.NDArray[np.int64]
 
@@ -57,7 +58,7 @@ class ParquetBatch:
             except UnicodeDecodeError:
                 return BadRecord(f"invalid UTF-8 in column {name!r}")
             except _NO_PYTHON_VALUE as error:
-                return BadRecord(f"column {name!r}: {error}")
+                return BadRecord(f"column {name!r}: {first_line(error)}")
         return record
 
     def invalid(self) -> Mapping[int, str]:
@@ -85,42 +86,51 @@ _NO_PYTHON_VALUE = (ValueError, OverflowError, pa.ArrowException)
 
 def parquet_schema(file: InputFile) -> tuple[pa.Schema, int]:
     """The schema, metadata included, and the number of rows."""
-    with _opened(file) as parquet:
-        return parquet.schema_arrow, parquet.metadata.num_rows
+    with _opened(file) as (parquet, footer):
+        return parquet.schema_arrow, footer.rows
 
 
 def read_parquet(file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[ParquetBatch]:
     """Batches of the rows of a file; the first has the overall row `first_row`. `fields` None reads all columns."""
-    with _opened(file) as parquet:
+    with _opened(file) as (parquet, footer):
         start = 0
-        columns = _leaves(parquet, fields)
-        for table in parquet.iter_batches(_batch_rows(parquet.metadata, columns), columns=columns):
+        leaves = _leaves(parquet, fields)
+        for table in parquet.iter_batches(_batch_rows(footer, leaves), columns=_paths(parquet, leaves)):
             rows = np.arange(start, start + table.num_rows)
-            yield ParquetBatch(file, table, rows + first_row, rows)
             start += table.num_rows
+            _check_rows(start, footer.rows, done=False)
+            yield ParquetBatch(file, table, rows + first_row, rows)
+        _check_rows(start, footer.rows, done=True)
 
 
 def take_parquet(
     file: InputFile, first_row: int, rows_in_file: Numbers, fields: Collection[str] | None
 ) -> Iterator[ParquetBatch]:
     """Batches of some rows of a file, ascending; row groups without any of them are not read."""
-    with _opened(file) as parquet:
-        sizes = [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)]
-        starts = np.cumsum([0, *sizes])
-        columns = _leaves(parquet, fields)
-        batch_rows = _batch_rows(parquet.metadata, columns)
-        for group in range(parquet.num_row_groups):
+    with _opened(file) as (parquet, footer):
+        starts = np.cumsum([0, *footer.group_rows])
+        leaves = _leaves(parquet, fields)
+        batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
+        for group in range(len(footer.group_rows)):
             low, high = np.searchsorted(rows_in_file, starts[group : group + 2])
             if low == high:
                 continue
-            start = int(starts[group])
-            for table in parquet.iter_batches(batch_rows, row_groups=[group], columns=columns):
+            start, last = starts[group : group + 2].tolist()
+            for table in parquet.iter_batches(batch_rows, row_groups=[group], columns=paths):
                 end = start + table.num_rows
+                _check_rows(end, last, done=False)
                 low, high = np.searchsorted(rows_in_file, [start, end])
                 if low < high:
                     wanted = rows_in_file[low:high]
                     yield ParquetBatch(file, _taken(table, wanted - start), wanted + first_row, wanted)
                 start = end
+            _check_rows(start, last, done=True)
+
+
+def _check_rows(read: int, said: int, *, done: bool) -> None:
+    """Raise OSError, as Arrow does, where there are more or fewer rows than the footer says."""
+    if read > said or (done and read < said):
+        raise OSError(f"the footer says there are {said} rows, but there are {'more' if read > said else read}")
 
 
 def _taken(table: pa.RecordBatch, positions: Numbers) -> pa.RecordBatch:
@@ -131,51 +141,52 @@ def _taken(table: pa.RecordBatch, positions: Numbers) -> pa.RecordBatch:
         return pa.Table.from_batches(pieces).combine_chunks().to_batches()[0]
 
 
-def _batch_rows(metadata: pq.FileMetaData, columns: list[str] | None) -> int:
+def _batch_rows(footer: Footer, leaves: list[int] | None) -> int:
     """As many rows as make a batch of about _BATCH_BYTES, BATCH_ROWS at most."""
-    rows = BATCH_ROWS
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        size = 0
-        for i in range(group.num_columns):
-            column = group.column(i)
-            if columns is not None and column.path_in_schema not in columns:
-                continue
-            size += column.total_uncompressed_size
-            # Long values that repeat are stored once: the size says nothing about the rows.
-            if column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page:
-                rows = min(rows, _DICTIONARY_BATCH_ROWS)
-        rows = min(rows, max(1, _BATCH_BYTES * group.num_rows // max(size, 1)))
-    return rows
+    chosen = slice(None) if leaves is None else leaves
+    sizes = footer.sizes[:, chosen].sum(axis=1, dtype=np.float64)
+    # Long values that repeat are stored once: the size says nothing about the rows.
+    shared = footer.shared[:, chosen].any()
+    fitting = (_BATCH_BYTES * footer.group_rows / np.maximum(sizes, 1)).min(initial=BATCH_ROWS)
+    return min(max(1, int(fitting)), _DICTIONARY_BATCH_ROWS if shared else BATCH_ROWS)
 
 
-def _leaves(parquet: pq.ParquetFile, fields: Collection[str] | None) -> list[str] | None:
-    """`iter_batches` takes a name with dots for a path; a top-level field is asked for by all its leaves."""
+def _leaves(parquet: pq.ParquetFile, fields: Collection[str] | None) -> list[int] | None:
+    """The numbers of the leaf columns below some top-level fields; None for all."""
     if fields is None:
         return None
-    schema = parquet.schema
-    paths = [schema.column(i).path for i in range(len(schema))]
     names = parquet.schema_arrow.names
     wanted = []
-    for path in paths:
+    for i in range(len(parquet.schema)):
+        path = parquet.schema.column(i).path
         # The longest name that begins the path: names may hold dots themselves.
         owner = max((name for name in names if path == name or path.startswith(name + ".")), key=len, default="")
         if owner in fields:
-            wanted.append(path)
+            wanted.append(i)
     return wanted
 
 
+def _paths(parquet: pq.ParquetFile, leaves: list[int] | None) -> list[str] | None:
+    """What `iter_batches` calls leaf columns: it takes a name with dots for a path."""
+    return None if leaves is None else [parquet.schema.column(i).path for i in leaves]
+
+
 @contextmanager
-def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
+def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
     file.check_unchanged()
+    footer = read_footer(file)
     try:
         # By its bytes: Arrow takes a name that is no UTF-8 only so.
         with (
             pa.OSFile(os.fsencode(file.readable)) as source,
             pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True) as parquet,
         ):
-            yield parquet
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+            yield parquet, footer
+    except MemoryError as error:
+        raise TitheError(
+            f"{file.path}: is damaged, or needs more memory than there is ({first_line(error)})"
+        ) from error
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        reason = first_line(error)
         raise TitheError(f"{file.path}: is no Parquet file, or is truncated or damaged ({reason})") from error
     file.check_unchanged()

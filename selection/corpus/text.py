@@ -10,7 +10,7 @@ from typing import Any
 
 from tithe.selection.corpus.batch import BadRecord
 from tithe.selection.corpus.corpus import Corpus
-from tithe.selection.errors import UsageError
+from tithe.selection.errors import UsageError, printable
 
 Record = Mapping[str, Any]
 
@@ -155,7 +155,13 @@ DETECTED = (
 
 def encodable(text: str) -> str:
     """Text that can be written as UTF-8: half a surrogate pair is valid JSON, but no encoder or tokenizer reads it."""
-    return _SURROGATES.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:
+        text.encode()  # many times as fast as a search
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
+    return text
 
 
 def present(record: Record, name: str) -> Any:
@@ -255,5 +261,5 @@ def _first_records(corpus: Corpus) -> list[Record]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:20])
+    shown = ", ".join(printable(name)[:80] for name in names[:20])
     return shown + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -36,7 +36,7 @@ class FileLoss:
                         raise TitheError(f"{batch.place(i)}: {record.reason}")
                     row = record.get("row")
                     if isinstance(row, bool) or not isinstance(row, int) or row < 0:
-                        raise TitheError(f"{batch.place(i)}: 'row' is {row!r}, not the number of a record")
+                        raise TitheError(f"{batch.place(i)}: 'row' is {row!r:.100}, not the number of a record")
                     at = int(np.searchsorted(rows, row))
                     if at == len(rows) or rows[at] != row:
                         continue
