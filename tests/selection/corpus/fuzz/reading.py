@@ -14,7 +14,7 @@ from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Batch, Corpus, Format, TextRule, choose_rule, compression, open_corpus, parquet
 from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.text import rule_from_fields
-from tithe.selection.embedding import usable_texts
+from tithe.selection.encode import usable_texts
 from tithe.selection.errors import TitheError
 from tithe.selection.exclusion import excluded_rows
 from tithe.selection.losses.file import FileLoss
