@@ -29,6 +29,7 @@ from tithe.selection.embedding import (
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
+from tithe.selection.order import Order, sampling_order
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
 from tithe.selection.store import EmbeddingStore
@@ -76,9 +77,9 @@ class Groundwork:
         return np.concatenate(found)
 
     @cached_property
-    def order(self) -> npt.NDArray[np.int64]:
+    def order(self) -> Order:
         """The order in which records are drawn, shape (n,): neighbours in it are alike."""
-        return clustering.sampling_order(self.clusters)
+        return sampling_order(self.clusters)
 
 
 @dataclass(frozen=True)
