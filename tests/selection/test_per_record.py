@@ -64,7 +64,7 @@ def test_targets_are_located_as_by_one_search(n: int, block: int, seed: int) -> 
     masses = rng.integers(0, 4, n).astype(np.float64)  # integers, so that every sum is exact
     masses[rng.integers(n)] += 1
     ends = np.cumsum(masses)
-    targets = np.sort(np.concatenate([rng.random(20) * ends[-1], rng.integers(0, ends[-1], 5)]))
+    targets = np.sort(np.concatenate([rng.random(20) * ends[-1], rng.integers(0, ends[-1], 5).astype(float)]))
     with blocks_of(block):
         at, before, after = located(targets, masses)
         beyond, _, _ = located(np.array([float(ends[-1]) + 1]), masses)
