@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection import evidence
+from tithe.selection.candidates import Candidates
 from tithe.selection.corpus import Corpus
 from tithe.selection.design import Design
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
+from tithe.selection.per_record import Derived, total
 from tithe.selection.sampling import Sample
 from tithe.selection.validation import Validation
 from tithe.selection.weights import summarize
@@ -20,111 +23,87 @@ from tithe.selection.weights import summarize
 Floats = npt.NDArray[np.float64]
 
 
-def appraise(
-    corpus: Corpus,
-    ground: Groundwork,
-    judgement: Judgement,
-    design: Design,
-    sample: Sample,
-    rows: npt.NDArray[np.int64],
-    candidates: npt.NDArray[np.bool_],
-    *,
-    size: int,
-    informed: bool,
-    subset_losses: Floats | None,
-    validation: Validation | None,
-) -> dict[str, Any]:
-    """All the evidence, in JSON values.
+@dataclass(frozen=True)
+class Appraisal:
+    """A selection, and the losses that are known for its appraisal."""
 
-    Args:
-        corpus, ground, judgement, design, sample: the selection.
-        rows: overall rows of the sample, shape (s,).
-        candidates: the records that could be drawn, shape (n,): those the estimates are about.
-        size: records, or draws, of the sample.
-        informed: whether the losses say anything, or are all taken for equal.
-        subset_losses: losses of the sample, shape (s,), where they were asked for.
-        validation: losses of a simple random sample of all records, where they were asked for.
-    """
-    proxy = judgement.proxy
-    if validation is not None:
-        validation = validation.among(candidates)
-        if len(validation.losses) < 2:
-            validation = None
-    weights = summarize(sample.weights)
-    return {
-        "estimate": _estimate(judgement, design, sample, candidates, informed, subset_losses, validation),
-        "effective_sample_size": weights.effective_sample_size,
-        "design_effect": weights.count / weights.effective_sample_size,
-        "largest_weights": _largest(corpus, sample, rows),
-        "coverage": evidence.coverage(ground.clusters, sample),
-        "error": _error(judgement, design, candidates, size, informed, validation),
-        "validation": None if validation is None else validation.describe(judgement.scores.smoothness),
-        "lengths": _lengths(ground, sample),
-        "losses": evidence.histogram(proxy.values, proxy.values[sample.positions], sample.weights, logarithmic=False)
-        if informed and len(proxy.probes)
-        else None,
-    }
+    corpus: Corpus
+    ground: Groundwork
+    judgement: Judgement
+    candidates: Candidates
+    """Those the estimates are about."""
+    design: Design
+    sample: Sample
+    rows: npt.NDArray[np.int64]
+    """Overall rows of the sample, shape (s,)."""
+    informed: bool
+    """Whether the losses say anything, or are all taken for equal."""
+    subset_losses: Floats | None
+    """Losses of the sample, shape (s,), where they were asked for."""
+    validation: Validation | None
+    """Losses of a simple random sample of at least 2 of the candidates, where they were asked for."""
 
-
-def _estimate(
-    judgement: Judgement,
-    design: Design,
-    sample: Sample,
-    candidates: npt.NDArray[np.bool_],
-    informed: bool,
-    subset_losses: Floats | None,
-    validation: Validation | None,
-) -> dict[str, Any] | None:
-    if not informed:
-        return None
-    population, proxy = int(candidates.sum()), judgement.proxy
-    if subset_losses is not None:
-        return evidence.estimate_from_subset(design, sample, subset_losses, population=population)
-    mean_proxy = float(proxy.values[candidates].mean())
-    if validation is not None:
-        return evidence.estimate_from_validation(validation, mean_proxy, population=population)
-    return evidence.estimate_from_probes(proxy, mean_proxy) if len(proxy.probes) else None
-
-
-def _error(
-    judgement: Judgement,
-    design: Design,
-    candidates: npt.NDArray[np.bool_],
-    size: int,
-    informed: bool,
-    validation: Validation | None,
-) -> dict[str, Any] | None:
-    population, proxy = int(candidates.sum()), judgement.proxy
-    if size >= population or not informed or not judgement.by_chance:
-        return None  # the subset is the corpus; or nothing is known of the losses; or there is no design
-    if validation is not None:
-        return evidence.forecast_from_validation(design, validation, size=size, population=population).describe()
-    if len(proxy.probes) == 0:
-        return None
-    return evidence.forecast_from_probes(design, proxy, candidates, size=size).describe()
-
-
-def _largest(corpus: Corpus, sample: Sample, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
-    at = evidence.largest_weights(sample)
-    files, rows_in_file = corpus.locate(rows[at])
-    total = float(sample.weights.sum())
-    return [
-        {
-            "row": int(rows[i]),
-            "file": os.fsencode(corpus.files[file].path).decode("utf-8", "backslashreplace"),
-            "row_in_file": int(row_in_file),
-            "weight": float(sample.weights[i]),
-            "share": float(sample.weights[i]) / total,
+    def describe(self) -> dict[str, Any]:
+        """All the evidence, in JSON values."""
+        weights = summarize(self.sample.weights)
+        smoothness = self.judgement.scores.smoothness
+        return {
+            "estimate": self._estimate(),
+            "effective_sample_size": weights.effective_sample_size,
+            "design_effect": weights.count / weights.effective_sample_size,
+            "largest_weights": self._largest_weights(),
+            "coverage": evidence.coverage(self.ground.clusters, self.sample),
+            "error": self._error(),
+            "validation": None if self.validation is None else self.validation.describe(smoothness),
+            "lengths": self._lengths(),
+            "losses": self._losses(),
         }
-        for i, file, row_in_file in zip(at.tolist(), files.tolist(), rows_in_file.tolist(), strict=True)
-    ]
 
+    def _estimate(self) -> dict[str, Any] | None:
+        if not self.informed:
+            return None
+        population, proxy = self.candidates.count, self.judgement.proxy
+        if self.subset_losses is not None:
+            return evidence.estimate_from_subset(self.design, self.sample, self.subset_losses, population=population)
+        if self.validation is None and len(proxy.probes) == 0:
+            return None
+        mean_proxy = total(Derived(np.multiply, proxy.values, self.candidates)) / population
+        if self.validation is not None:
+            return evidence.estimate_from_validation(self.validation, mean_proxy, population=population)
+        return evidence.estimate_from_probes(proxy, mean_proxy)
 
-def _lengths(ground: Groundwork, sample: Sample) -> dict[str, Any] | None:
-    if ground.lengths is None:
-        return None
-    lengths = ground.lengths.astype(np.float64)
-    return {
-        "unit": "characters",
-        **evidence.histogram(lengths, lengths[sample.positions], sample.weights, logarithmic=True),
-    }
+    def _error(self) -> dict[str, Any] | None:
+        population, proxy, design = self.candidates.count, self.judgement.proxy, self.design
+        if design.size >= population or not self.informed or not self.judgement.by_chance:
+            return None  # the subset is the corpus; or nothing is known of the losses; or there is no design
+        if self.validation is not None:
+            return evidence.forecast_from_validation(design, self.validation, population=population).describe()
+        if len(proxy.probes) == 0:
+            return None
+        return evidence.forecast_from_probes(design, proxy, self.candidates).describe()
+
+    def _largest_weights(self) -> list[dict[str, Any]]:
+        at, weights = evidence.largest_weights(self.sample), self.sample.weights
+        files, rows_in_file = self.corpus.locate(self.rows[at])
+        sum_of_weights = float(weights.sum())
+        return [
+            {
+                "row": int(self.rows[i]),
+                "file": os.fsencode(self.corpus.files[file].path).decode("utf-8", "backslashreplace"),
+                "row_in_file": int(row_in_file),
+                "weight": float(weights[i]),
+                "share": float(weights[i]) / sum_of_weights,
+            }
+            for i, file, row_in_file in zip(at.tolist(), files.tolist(), rows_in_file.tolist(), strict=True)
+        ]
+
+    def _lengths(self) -> dict[str, Any] | None:
+        if self.ground.lengths is None:
+            return None
+        return {"unit": "characters", **evidence.histogram(self.ground.lengths, self.sample, logarithmic=True)}
+
+    def _losses(self) -> dict[str, Any] | None:
+        proxy = self.judgement.proxy
+        if not self.informed or len(proxy.probes) == 0:
+            return None
+        return evidence.histogram(proxy.values, self.sample, logarithmic=False)

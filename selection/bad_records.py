@@ -24,6 +24,7 @@ class BadRecords:
     places: list[str] = field(default_factory=list)
     """The first few, each "path, line N: reason"."""
     _rows: set[int] = field(default_factory=set)
+    _ascending: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def report(self, row: int, place: str, reason: str) -> None:
         """Take note of a bad record; raises TitheError under the policy `fail`."""
@@ -37,6 +38,7 @@ class BadRecords:
     def remember(self, rows: Iterable[int], places: Sequence[str]) -> None:
         """Take over what an earlier reading of the same records reported."""
         self._rows = set(rows)
+        self._ascending = np.empty(0, np.int64)
         self.places = list(places)
 
     def __len__(self) -> int:
@@ -47,7 +49,9 @@ class BadRecords:
 
     def rows(self) -> npt.NDArray[np.int64]:
         """The bad rows, ascending."""
-        return np.array(sorted(self._rows), np.int64)
+        if len(self._ascending) != len(self._rows):  # rows are only ever added
+            self._ascending = np.sort(np.fromiter(self._rows, np.int64, len(self._rows)))
+        return self._ascending
 
     def overall_rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The overall rows of records counted without the bad ones."""

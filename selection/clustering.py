@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from tithe.selection.blas import load_faiss
 from tithe.selection.parallel import ordered_map
+from tithe.selection.per_record import totals
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
@@ -57,7 +57,7 @@ class Clustering:
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
-        return np.bincount(self.labels, minlength=self.k)
+        return totals(self.labels, self.k).astype(np.int64)
 
 
 def train(sample: Vectors, k: int, *, seed: int, advance: Callable[[int], object] = lambda n: None) -> Vectors:
@@ -147,41 +147,6 @@ def neighbours(vectors: Vectors, count: int) -> tuple[npt.NDArray[np.int64], npt
     itself[~itself.any(axis=1), -1] = True
     shape = (len(vectors), count)
     return positions[~itself].reshape(shape), np.maximum(squared[~itself], 0.0).reshape(shape)
-
-
-def similarity_order(vectors: Vectors) -> npt.NDArray[np.int64]:
-    """An order of vectors, shape (k,), in which neighbours are alike.
-
-    Cuts the set in half along its principal axis, and each half again: O(k d log k), where a chain of nearest
-    neighbours would take O(k² d).
-    """
-    order = np.arange(len(vectors))
-    pending = [(0, len(vectors))]
-    with threadpool_limits(1):  # the number of threads must not change how BLAS rounds
-        while pending:
-            start, end = pending.pop()
-            if end - start < 3:
-                continue
-            part = vectors[order[start:end]].astype(np.float64)
-            part -= part.mean(axis=0)
-            order[start:end] = order[start:end][np.argsort(part @ _principal_axis(part), kind="stable")]
-            middle = (start + end) // 2
-            pending += [(start, middle), (middle, end)]
-    return order
-
-
-def sampling_order(clustering: Clustering) -> npt.NDArray[np.int64]:
-    """The order in which records are drawn, a permutation of range(n): like clusters together, each by distance.
-
-    From the centre outwards in one cluster and back inwards in the next, so that records on both sides of a border
-    are alike in their distance, too. Input order within a cluster does as well in a corpus that is sorted by source
-    or topic, and worse in a shuffled one (tests/benchmarks/sampling.py).
-    """
-    rank = np.empty(clustering.k, np.int32)
-    rank[similarity_order(clustering.centre_vectors)] = np.arange(clustering.k, dtype=np.int32)
-    ranks = rank[clustering.labels]
-    outwards = np.where(ranks % 2 == 0, clustering.squared_distances, -clustering.squared_distances)
-    return np.lexsort((outwards, ranks))
 
 
 def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
@@ -294,14 +259,3 @@ def _split_large(centroids: Vectors, sizes: npt.NDArray[np.int64], rng: np.rando
         centroids[centroid] = centroids[donor] * (1 + shift)
         centroids[donor] = centroids[donor] * (1 - shift)
         spare[donor] = spare[centroid] = max(spare[donor] / 2, 0)
-
-
-def _principal_axis(part: npt.NDArray[np.float64], steps: int = 12) -> npt.NDArray[np.float64]:
-    """Leading right singular vector, nearly, by power iteration from the row of largest norm."""
-    axis = part[np.argmax(np.einsum("ij,ij->i", part, part))]
-    for _ in range(steps):
-        norm = np.linalg.norm(axis)
-        if norm == 0:
-            break
-        axis = part.T @ (part @ (axis / norm))
-    return axis

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import BadRecord, Corpus, TextRule
 from tithe.selection.manifest import Outcome
+from tithe.selection.per_record import totals
 from tithe.selection.proxy import Proxy
+from tithe.selection.sensitivity import distances_to_the_power
 
 EXCERPT = 300
 """Characters of a centre's text that the file holds."""
@@ -24,7 +26,9 @@ def clusters_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     clusters, sample, ground = outcome.ground.clusters, outcome.sample, outcome.ground
     drawn = clusters.labels[sample.positions]
     rows = ground.rows(clusters.centres)
-    distances = np.bincount(clusters.labels, np.sqrt(clusters.squared_distances), minlength=clusters.k)
+    sizes = totals(clusters.labels, clusters.k)
+    distances = totals(clusters.labels, clusters.k, distances_to_the_power(clusters.squared_distances, 1))
+    proxies = totals(clusters.labels, clusters.k, outcome.judgement.proxy.values)
     x, y = in_two_dimensions(clusters.centre_vectors)
     proxy = outcome.judgement.proxy
     losses = _centre_losses(clusters, proxy) if outcome.losses_asked else [None] * clusters.k
@@ -32,12 +36,12 @@ def clusters_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
         {
             "cluster": pa.array(np.arange(clusters.k), pa.int32()),
             "centre_row": pa.array(rows, pa.int64()),
-            "records": pa.array(clusters.sizes, pa.int64()),
+            "records": pa.array(sizes.astype(np.int64)),
             "selected": pa.array(np.bincount(drawn, minlength=clusters.k), pa.int64()),
             "weight": pa.array(np.bincount(drawn, sample.weights, minlength=clusters.k)),
             "loss": pa.array(losses, pa.float64()),
-            "proxy": pa.array(np.bincount(clusters.labels, proxy.values, minlength=clusters.k) / clusters.sizes),
-            "mean_distance": pa.array(distances / clusters.sizes),
+            "proxy": pa.array(proxies / sizes),
+            "mean_distance": pa.array(distances / sizes),
             "x": pa.array(x),
             "y": pa.array(y),
             "excerpt": pa.array(_excerpts(corpus, ground.rule, rows), pa.string()),

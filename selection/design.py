@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -9,37 +11,65 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection import variance
+from tithe.selection.candidates import Candidates
 from tithe.selection.errors import UsageError
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Judgement, Mask
+from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
-from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
+from tithe.selection.order import positions
+from tithe.selection.per_record import Derived, Few, PerRecord, total, totals
+from tithe.selection.sampling import (
+    NOBODY,
+    Sample,
+    draw_independent,
+    draw_pivotal,
+    inclusion_probabilities,
+    open_masses,
+    without,
+)
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
-Labels = npt.NDArray[np.int32]
 
 # See groundwork.py for the other streams.
 _ORDER_STREAM = 6
 
 
-class Design(Protocol):
-    """A way to draw from n records, some of which may be left out (they have no chance)."""
+class Chances(Protocol):
+    """What a design gives m of the records."""
 
-    def draw(self, rng: np.random.Generator) -> Sample: ...
+    def part(self, numbers: Positions) -> Chances:
+        """The same for some of them, given by their numbers from range(m)."""
+        ...
 
-    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
-        """Roughly that, if all records were like the probe nearest to them: what those of each add, shape (m,).
+    def forecast(self, values: Floats, *, population: int) -> float:
+        """Variance of the estimated total of y, from y of these records, a simple random sample of the candidates.
 
-        `nearest` says which it is, shape (n,); `losses` are those of the probes and `left_out` what the other probes
-        say of each, both of shape (m,).
+        `values` have shape (m,), m >= 2; `population` is the number of candidates.
         """
         ...
 
-    def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
-        """Variance of the estimated total of y, from y at `positions`, a simple random sample of those not left out.
 
-        `values` and `positions` have shape (V,), V >= 2; `population` is the number of records not left out.
+class Design(Protocol):
+    """A way to draw from the candidates."""
+
+    @property
+    def size(self) -> int:
+        """The number of records, or draws, of a sample."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> Sample: ...
+
+    def chances(self, positions: Positions) -> Chances:
+        """What the records at `positions`, ascending, can expect."""
+        ...
+
+    def forecast_from_probes(self, nearest: PerRecord, losses: Floats, left_out: Floats) -> Floats:
+        """Roughly the variance of the estimated total, if all records were like the probe nearest to them: what the
+        records of each probe add, shape (m,).
+
+        `nearest` says which probe it is; `losses` are those of the probes and `left_out` what the other probes say of
+        each, both of shape (m,).
         """
         ...
 
@@ -48,123 +78,151 @@ class Design(Protocol):
         ...
 
 
-def make_design(options: Options, ground: Groundwork, judgement: Judgement, candidates: Mask) -> tuple[Design, int]:
-    """The design that the options name, and the number of records, or draws, of its sample.
-
-    `candidates` are the records that could be drawn, shape (n,). Raises UsageError where the centres do not fit into
-    the budget.
-    """
-    clusters, available = ground.clusters, int(candidates.sum())
+def make_design(options: Options, ground: Groundwork, judgement: Judgement, candidates: Candidates) -> Design:
+    """The design that the options name; raises UsageError where the centres do not fit into the budget."""
     scores = judgement.scores.values
-    size = min(ground.plan.size, available)
-    certain = np.empty(0, np.int64)
+    size = min(ground.plan.size, candidates.count)
+    certain = NOBODY
     if options.keep_centers:
-        certain = clusters.centres[candidates[clusters.centres]]
+        centres = np.sort(ground.clusters.centres)
+        certain = centres[candidates[centres]]
         if len(certain) > size:
             raise UsageError(f"--keep-centers: {len(certain)} centres do not fit into a budget of {size} records")
-    if options.sampler == "iid" and size < available:
-        return IndependentDesign(scores, size, certain), size
-    probabilities = np.zeros(len(candidates))
-    among = np.flatnonzero(candidates)
-    probabilities[among] = inclusion_probabilities(scores[among], size, np.searchsorted(among, certain))
+    if options.sampler == "iid" and size < candidates.count:
+        return IndependentDesign(scores, size, certain)
+    probabilities = inclusion_probabilities(scores, size, certain, candidates)
     if options.sampler == "simple":
-        no_order = np.random.default_rng([options.seed, _ORDER_STREAM]).permutation(among)
-        return SimpleDesign(probabilities, no_order), size
-    order = ground.order if judgement.order is None else judgement.order
-    return PivotalDesign(probabilities, order[candidates[order]]), size
+        no_order = positions(len(candidates))
+        np.random.default_rng([options.seed, _ORDER_STREAM]).shuffle(no_order)
+        return SimpleDesign(probabilities, no_order, size)
+    return PivotalDesign(probabilities, ground.order if judgement.order is None else judgement.order, size)
 
 
+@dataclass(frozen=True)
+class PivotalChances:
+    """Inclusion probabilities, and places in the order; shape (m,)."""
+
+    probabilities: Floats
+    places: Floats
+
+    def part(self, numbers: Positions) -> PivotalChances:
+        """See Chances."""
+        return PivotalChances(self.probabilities[numbers], self.places[numbers])
+
+    def forecast(self, values: Floats, *, population: int) -> float:
+        """See Chances."""
+        return variance.pivotal_variance(values, self.probabilities, self.places, population=population)
+
+
+@dataclass(frozen=True)
 class PivotalDesign:
     """Ordered pivotal sampling: a fixed number of distinct records, spread along an order."""
 
-    def __init__(self, probabilities: Floats, order: Positions) -> None:
-        """`probabilities` have shape (n,) and an integer sum; `order` lists the positions where they are not 0."""
-        self._probabilities = probabilities
-        self._order = order
+    probabilities: PerRecord
+    """Their sum is `size`."""
+    order: PerRecord
+    """A permutation of range(n)."""
+    size: int
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
-        return draw_pivotal(self._probabilities, self._order, rng)
+        return draw_pivotal(self.probabilities, self.order, rng)
 
-    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+    def chances(self, positions: Positions) -> PivotalChances:
+        """See Design."""
+        masses = open_masses(self.probabilities, self.order)
+        return PivotalChances(self.probabilities[positions], variance.places_in_order(masses, self.order, positions))
+
+    def forecast_from_probes(self, nearest: PerRecord, losses: Floats, left_out: Floats) -> Floats:
         """Σ (1/π - 1) r² over the records of each probe, r the difference of its loss from what the others predict.
 
         A sample spread over the clusters errs by what losses differ within them, of which one loss each says nothing.
         r errs to the safe side: neighbouring probes are less alike than records of one cluster.
         """
-        open_ = self._probabilities > 0
-        inverse = np.bincount(nearest[open_], 1.0 / self._probabilities[open_] - 1.0, minlength=len(losses))
+        inverse = totals(nearest, len(losses), Derived(lambda pi: _inverse(pi) - (pi > 0), self.probabilities))
         return inverse * (losses - left_out) ** 2
-
-    def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
-        """See Design."""
-        return variance.pivotal_variance(
-            values, self._probabilities[positions], self._places[positions], population=population
-        )
 
     def estimated_variance(self, sample: Sample, values: Floats) -> float:
         """See Design."""
-        return variance.estimated_pivotal_variance(values, sample.probabilities, self._places[sample.positions])
-
-    @cached_property
-    def _places(self) -> Floats:
-        return variance.places_in_order(self._probabilities, self._order)
+        places = self.chances(sample.positions).places
+        return variance.estimated_pivotal_variance(values, sample.probabilities, places)
 
 
 class SimpleDesign(PivotalDesign):
     """Pivotal sampling along an order that says nothing: with equal probabilities a simple random sample."""
 
-    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+    def forecast_from_probes(self, nearest: PerRecord, losses: Floats, left_out: Floats) -> Floats:
         """Σ π (1 - π) (y/π - R)² with y the loss of the probe, R = Σ (1 - π) y / Σ π (1 - π) (Hájek 1964)."""
-        open_ = np.flatnonzero((self._probabilities > 0) & (self._probabilities < 1))
-        labels, pi = nearest[open_], self._probabilities[open_]
-        y = losses[labels]
-        mass = pi * (1 - pi)
-        ratio = float(((1 - pi) * y).sum()) / float(mass.sum()) if len(open_) else 0.0
-        contributions = mass * (y / pi - ratio) ** 2
-        return np.bincount(labels, contributions, minlength=len(losses)).astype(np.float64)
+
+        def of_each_probe(weight: Callable[[Floats], Floats]) -> Floats:
+            weights = Derived(lambda pi: weight(pi) * ((pi > 0) & (pi < 1)), self.probabilities)
+            return totals(nearest, len(losses), weights)
+
+        inverse = of_each_probe(lambda pi: (1 - pi) * _inverse(pi))
+        complement = of_each_probe(lambda pi: 1 - pi)
+        mass = of_each_probe(lambda pi: pi * (1 - pi))
+        ratio = float(complement @ losses) / float(mass.sum()) if mass.any() else 0.0
+        return np.maximum(losses**2 * inverse - 2 * ratio * losses * complement + ratio**2 * mass, 0.0)
+
+
+@dataclass(frozen=True)
+class IndependentChances:
+    """Chances in one draw of the lottery, shape (m,), and how many draws it has."""
+
+    shares: Floats
+    lottery: int
+
+    def part(self, numbers: Positions) -> IndependentChances:
+        """See Chances."""
+        return IndependentChances(self.shares[numbers], self.lottery)
+
+    def forecast(self, values: Floats, *, population: int) -> float:
+        """See Chances."""
+        return variance.independent_variance(values, self.shares, self.lottery, population=population)
 
 
 class IndependentDesign:
     """Independent draws in proportion to scores, but for records taken with certainty."""
 
-    def __init__(self, scores: Floats, draws: int, certain: Positions) -> None:
-        """`scores` have shape (n,); the records at `certain` count among the `draws`."""
+    def __init__(self, scores: PerRecord, draws: int, certain: Positions = NOBODY) -> None:
+        """The records at the positions `certain`, ascending, count among the `draws`."""
+        self.size = draws
         self._scores = scores
-        self._draws = draws
         self._certain = certain
+        self._lottery = draws - len(certain)
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
-        return draw_independent(self._scores, self._draws, rng, self._certain)
+        return draw_independent(self._scores, self.size, rng, self._certain)
 
-    def forecast_from_probes(self, nearest: Labels, losses: Floats, left_out: Floats) -> Floats:
+    def chances(self, positions: Positions) -> IndependentChances:
+        """See Design."""
+        return IndependentChances(self._shares[positions], self._lottery)
+
+    def forecast_from_probes(self, nearest: PerRecord, losses: Floats, left_out: Floats) -> Floats:
         """(Σ_e y²/p - Y²) / s, with y(e) what the other probes predict of its probe, and an error as theirs.
 
         With y(e) the loss itself, in proportion to which p was chosen, there would hardly be any variance left.
         """
-        open_ = self._shares > 0
-        labels = nearest[open_]
-        inverse = np.bincount(labels, 1.0 / self._shares[open_], minlength=len(losses))
-        totals = np.bincount(labels, minlength=len(losses)) * left_out
+        inverse = totals(nearest, len(losses), Derived(_inverse, self._shares))
+        sums = totals(nearest, len(losses), Derived(lambda p: p > 0, self._shares)) * left_out
         squares = left_out**2 + (losses - left_out) ** 2
-        return (inverse * squares - totals * totals.sum()) / max(self._draws - len(self._certain), 1)
-
-    def forecast(self, values: Floats, positions: Positions, *, population: int) -> float:
-        """See Design."""
-        lottery = self._draws - len(self._certain)
-        return variance.independent_variance(values, self._shares[positions], lottery, population=population)
+        return (inverse * squares - sums * sums.sum()) / max(self._lottery, 1)
 
     def estimated_variance(self, sample: Sample, values: Floats) -> float:
         """See Design."""
         shares = self._shares[sample.positions]
-        counts = np.rint(sample.weights * (self._draws - len(self._certain)) * shares)
+        counts = np.rint(sample.weights * self._lottery * shares)
         return variance.estimated_independent_variance(values, shares, counts)
 
     @cached_property
-    def _shares(self) -> Floats:
+    def _shares(self) -> PerRecord:
         """Chance of each record in one draw; 0 for those that are certain."""
-        open_ = self._scores.copy()
-        open_[self._certain] = 0.0
-        total = open_.sum()
-        return open_ / total if total > 0 else open_
+        open_ = without(self._scores, Few(self._certain))
+        mass = total(open_)
+        return Derived(lambda scores: scores.astype(np.float64) / (mass or 1.0), open_)
+
+
+def _inverse(probabilities: Floats) -> Floats:
+    """1/π, and 0 for π = 0."""
+    return np.divide(1.0, probabilities, out=np.zeros(len(probabilities)), where=probabilities > 0)

@@ -16,6 +16,7 @@ from tithe.embedders.base import RecordEncoder
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.clustering import BLOCK
 from tithe.selection.corpus import Corpus
+from tithe.selection.distinct import distinct
 from tithe.selection.encode import NOT_FINITE, VectorCheck, usable_values
 from tithe.selection.stages import Advance
 from tithe.selection.work.spool import Spool
@@ -55,7 +56,7 @@ class KeptEmbeddings:
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
         count = len(self._rows)
-        chosen = rng.choice(count, min(size, count), replace=False)
+        chosen = rng.permutation(distinct(count, min(size, count), rng))
         out = np.empty((len(chosen), self._store.dimensions), np.float32)
         for start in range(0, len(chosen), BLOCK):
             part = chosen[start : start + BLOCK]
@@ -130,14 +131,13 @@ def _draw(
     blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator, advance: Advance
 ) -> Vectors:
     """Vectors of rows drawn from range(count), in random order; rows that the stream lacks fall out."""
-    chosen = rng.choice(count, min(size, count), replace=False)
-    order = np.argsort(chosen)
-    ascending = chosen[order]
+    ascending = distinct(count, min(size, count), rng)
+    order = rng.permutation(len(ascending))
     out = np.empty((0, 0), np.float32)
-    found = np.zeros(len(chosen), bool)
+    found = np.zeros(len(ascending), bool)
     for rows, vectors in blocks:
         if not out.size:
-            out = np.empty((len(chosen), vectors.shape[1]), np.float32)
+            out = np.empty((len(ascending), vectors.shape[1]), np.float32)
         first, last = np.searchsorted(ascending, [rows[0], rows[-1] + 1])
         at = np.searchsorted(rows, ascending[first:last])
         here = rows[at] == ascending[first:last]

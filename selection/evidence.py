@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ import numpy.typing as npt
 from scipy import stats
 
 from tithe.selection import variance
+from tithe.selection.candidates import Candidates
 from tithe.selection.clustering import Clustering
 from tithe.selection.design import Design
+from tithe.selection.per_record import Derived, PerRecord, extremes, totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sampling import Sample
+from tithe.selection.sensitivity import distances_to_the_power
 from tithe.selection.validation import Validation
 
 Floats = npt.NDArray[np.float64]
@@ -71,42 +75,39 @@ class Forecast:
         return f"{basis}, the expected error is {self.ratio:.2f}{margin} of that of a uniform sample of the same size"
 
 
-def forecast_from_validation(design: Design, validation: Validation, *, size: int, population: int) -> Forecast:
-    """The errors that the validated losses (V >= 2, a simple random sample) let expect of `size` of n records."""
-    losses, positions = validation.losses, validation.positions
+def forecast_from_validation(design: Design, validation: Validation, *, population: int) -> Forecast:
+    """The errors that the validated losses (V >= 2, a simple random sample) let expect of an estimate for n records."""
+    losses, chances = validation.losses, design.chances(validation.positions)
 
-    def ratio_and_errors(part: npt.NDArray[np.int64]) -> tuple[float, float]:
-        expected = design.forecast(losses[part], positions[part], population=population)
-        return math.sqrt(expected), math.sqrt(variance.uniform_variance(losses[part], size, population=population))
+    def errors(part: npt.NDArray[np.int64]) -> tuple[float, float]:
+        expected = chances.part(part).forecast(losses[part], population=population)
+        of_uniform = variance.uniform_variance(losses[part], design.size, population=population)
+        return math.sqrt(expected), math.sqrt(of_uniform)
 
-    everything = np.arange(len(losses))
+    of_design, of_uniform = errors(np.arange(len(losses)))
     if len(losses) == population:
-        of_design, of_uniform = ratio_and_errors(everything)
         return Forecast(of_design / population, of_uniform / population, 0.0, "all")
-    of_design, of_uniform = ratio_and_errors(everything)
     # Ten random groups, one left out at a time: the jackknife of the ratio.
     groups = np.random.default_rng(0).permutation(len(losses)) % 10
     ratios = []
     for group in range(min(10, len(losses) // 2)):
         part = np.flatnonzero(groups != group)
-        a, b = ratio_and_errors(part)
+        a, b = errors(part)
         ratios.append(a / b if b > 0 else 1.0)
     spread = math.sqrt((len(ratios) - 1) * float(np.var(ratios))) if len(ratios) > 1 else 1.0
     return Forecast(of_design / population, of_uniform / population, spread, "validation")
 
 
-def forecast_from_probes(design: Design, proxy: Proxy, candidates: npt.NDArray[np.bool_], *, size: int) -> Forecast:
+def forecast_from_probes(design: Design, proxy: Proxy, candidates: Candidates) -> Forecast:
     """The errors that the losses of the probes let expect, each probe standing for the records nearest to it.
 
     Args:
         design: the design used.
         proxy: losses, and what the other probes say of each.
-        candidates: the records that could be drawn, shape (n,).
-        size: number of records of the subset.
+        candidates: the records that could be drawn.
     """
-    records = np.bincount(proxy.nearest[candidates], minlength=len(proxy.losses)).astype(np.float64)
-    n = float(records.sum())
-    share = records / n
+    n, size = float(candidates.count), design.size
+    share = totals(proxy.nearest, len(proxy.losses), candidates) / n
     mean = float(share @ proxy.losses)
     of_design = design.forecast_from_probes(proxy.nearest, proxy.losses, proxy.left_out)
     of_uniform = n**2 * (1 - size / n) / size * share * (proxy.losses - mean) ** 2
@@ -150,12 +151,13 @@ def estimate_from_probes(proxy: Proxy, mean_proxy: float) -> dict[str, Any]:
 def coverage(clusters: Clustering, sample: Sample) -> dict[str, Any]:
     """How much of the corpus lies in clusters of which at least one record was drawn."""
     covered = np.bincount(clusters.labels[sample.positions], minlength=clusters.k) > 0
-    distances = np.bincount(clusters.labels, np.sqrt(clusters.squared_distances), minlength=clusters.k)
+    distances = totals(clusters.labels, clusters.k, distances_to_the_power(clusters.squared_distances, 1))
+    sizes = totals(clusters.labels, clusters.k)
     total = float(distances.sum())
     return {
         "clusters": clusters.k,
         "clusters_with_a_record": int(covered.sum()),
-        "mass": float(clusters.sizes[covered].sum() / len(clusters.labels)),
+        "mass": float(sizes[covered].sum() / len(clusters.labels)),
         "distance": float(distances[covered].sum()) / total if total > 0 else 1.0,
     }
 
@@ -165,12 +167,12 @@ def largest_weights(sample: Sample) -> npt.NDArray[np.int64]:
     return np.argsort(-sample.weights, kind="stable")[:_LARGEST]
 
 
-def histogram(corpus: Floats, subset: Floats, weights: Floats, *, logarithmic: bool) -> dict[str, list[float]]:
-    """Values of the corpus and of the weighted subset over common bins.
+def histogram(corpus: PerRecord, sample: Sample, *, logarithmic: bool) -> dict[str, list[float]]:
+    """A quantity in the corpus and in the weighted subset over common bins.
 
     The bins are of equal width, or of equal width on the scale of log(1 + value).
     """
-    low, high = float(corpus.min()), float(corpus.max())
+    low, high = extremes(corpus)
     high = high if high > low else low + 1.0
     edges = np.linspace(low, high, _BINS + 1)
     if logarithmic:
@@ -178,9 +180,14 @@ def histogram(corpus: Floats, subset: Floats, weights: Floats, *, logarithmic: b
         edges[0], edges[-1] = low, high  # not a rounding beside them
     return {
         "edges": edges.tolist(),
-        "corpus": np.histogram(corpus, edges)[0].tolist(),
-        "subset": np.histogram(subset, edges, weights=weights)[0].tolist(),
+        "corpus": totals(Derived(partial(_bins, edges), corpus), _BINS).astype(np.int64).tolist(),
+        "subset": np.bincount(_bins(edges, corpus[sample.positions]), sample.weights, minlength=_BINS).tolist(),
     }
+
+
+def _bins(edges: Floats, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The bin of each value, which lies within the edges; the last bin holds the last edge, too."""
+    return np.minimum(np.searchsorted(edges, values.astype(np.float64), side="right"), _BINS) - 1
 
 
 def _interval(mean: float, error: float, freedom: int, source: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def forecast(
         input_bytes=input_bytes,
         bad_records=len(bad),
         dimensions=dimensions,
-        memory=_BASE_MEMORY + 4 * dimensions * (points + 4 * plan.clusters + 8 * clustering.BLOCK) + 48 * records,
+        memory=_BASE_MEMORY + 4 * dimensions * (points + 4 * plan.clusters + 8 * clustering.BLOCK) + 16 * records,
         disk=0 if in_place else 4 * dimensions * records,
         seconds=passes * reading + records / embedding_rate + searched / search_rate,
     )

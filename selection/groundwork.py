@@ -21,6 +21,7 @@ from tithe.selection.embeddings import Embeddings
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
+from tithe.selection.order import Order, sampling_order
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder, writing
@@ -61,9 +62,9 @@ class Groundwork:
         return self.embeddings.take(positions)
 
     @cached_property
-    def order(self) -> npt.NDArray[np.int64]:
+    def order(self) -> Order:
         """The order in which records are drawn, shape (n,): neighbours in it are alike."""
-        return clustering.sampling_order(self.clusters)
+        return sampling_order(self.clusters)
 
 
 def lay(
@@ -127,6 +128,8 @@ def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRu
             choose_rule(corpus, fields=options.text, template=options.template)  # it will; better to fail now
         elif options.text or options.template is not None:
             raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
+        if options.store_dtype is not None:
+            raise UsageError(f"--encoder {options.encoder}: its vectors are not kept: leave --store-dtype out")
         for field in encoder.fields:
             check_field(corpus, field, options.naming(field))
         return None

@@ -145,6 +145,11 @@ class Options:
         return self.store_dtype or ("float16" if self.unit_length else "float32")
 
     @property
+    def scratch(self) -> Path | None:
+        """The folder in which a run keeps what it has no room for in memory; None: the system's for temporary files."""
+        return self.work_dir or (None if self.output is None else self.output.parent)
+
+    @property
     def unit_length(self) -> bool:
         """Whether embeddings are brought to unit length: not where they are numbers that mean something."""
         return self.normalize and self.task == "training"

@@ -10,10 +10,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.appraisal import appraise
+from tithe.selection.appraisal import Appraisal
+from tithe.selection.candidates import Candidates
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.design import make_design
+from tithe.selection.distinct import distinct
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
 from tithe.selection.exclusion import excluded_rows
@@ -132,11 +134,9 @@ def choose(
 ) -> Outcome:
     """The method: losses of its probes, scores, design, sample, and what it is worth. `excluded` are overall rows."""
     n = len(ground.clusters.labels)
-    candidates = np.ones(n, bool)
-    if len(excluded):
-        candidates[np.searchsorted(ground.rows(np.arange(n)), excluded)] = False
-        if not candidates.any():
-            raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
+    candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
+    if candidates.count == 0:
+        raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
     with stages("prepare", None):
         method = make_method(options, ground)
     ledger = Ledger(losses, corpus)
@@ -145,43 +145,38 @@ def choose(
         advance(len(method.probes))
     with stages("sample", n) as advance:
         judgement = method.judge(probe_losses, candidates)
-        design, size = make_design(options, ground, judgement, candidates)
+        design = make_design(options, ground, judgement, candidates)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
         advance(n)
     for note in judgement.notes:
         notify(note)
     rows = ground.rows(sample.positions)
-    with stages("evidence", None) as advance:
-        validation = _validate(
-            options,
-            ground,
-            judgement,
-            ledger if validation_losses is losses else Ledger(validation_losses, corpus),
-        )
-        evidence_found = appraise(
-            corpus,
-            ground,
-            judgement,
-            design,
-            sample,
-            rows,
-            candidates,
-            size=size,
+    with stages("evidence", None):
+        validation_ledger = ledger if validation_losses is losses else Ledger(validation_losses, corpus)
+        appraisal = Appraisal(
+            corpus=corpus,
+            ground=ground,
+            judgement=judgement,
+            candidates=candidates,
+            design=design,
+            sample=sample,
+            rows=rows,
             informed=options.loss != "none",
             subset_losses=ledger.losses(rows) if options.score_subset else None,
-            validation=validation,
+            validation=_validate(options, ground, judgement, candidates, validation_ledger),
         )
+        evidence = appraisal.describe()
     asked = losses.asked + (validation_losses.asked if validation_losses is not losses else 0)
     return Outcome(
         ground=ground,
-        excluded=int(n - candidates.sum()),
+        excluded=candidates.excluded,
         judgement=judgement,
         sample=sample,
         weights=tempered(sample.weights, options.temper),
         rows=rows,
         loss=losses.describe(),
         losses_asked=asked,
-        evidence=evidence_found,
+        evidence=evidence,
     )
 
 
@@ -201,12 +196,16 @@ def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64
     """Which of the usable records `--validate` asks about: a simple random sample, the same in every round."""
     assert options.validate is not None
     rng = np.random.default_rng([options.cluster_seed, _VALIDATION_STREAM])
-    return np.sort(rng.choice(records, min(options.validate, records), replace=False))
+    return distinct(records, min(options.validate, records), rng)
 
 
-def _validate(options: Options, ground: Groundwork, judgement: Judgement, ledger: Ledger) -> Validation | None:
+def _validate(
+    options: Options, ground: Groundwork, judgement: Judgement, candidates: Candidates, ledger: Ledger
+) -> Validation | None:
+    """What is known of the candidates among the validated records; None where that is next to nothing."""
     if options.validate is None:
         return None
     at = validation_positions(options, len(ground.clusters.labels))
     losses = ledger.losses(ground.rows(at))
-    return Validation(at, losses, judgement.proxy.values[at], judgement.spreads[at])
+    found = Validation(at, losses, judgement.proxy.values[at], judgement.spreads[at]).among(candidates)
+    return found if len(found.losses) >= 2 else None

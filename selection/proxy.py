@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.clustering import neighbours
+from tithe.selection.per_record import Constant, PerRecord
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -36,20 +37,20 @@ class Proxy:
     """The records that were asked about, shape (m,); none where nothing was."""
     name: str
     """What the probes are: `centres` or `landmarks`."""
-    nearest: Labels
-    """Which of the probes each record is taken to be like, shape (n,)."""
+    nearest: PerRecord
+    """Which of the probes each record is taken to be like."""
     losses: Floats
     """Losses of the probes, shape (m,)."""
     left_out: Floats
     """What the other probes alone would say about each probe, shape (m,)."""
-    values: Floats
-    """Proxy loss ℓ̂ of each record, shape (n,)."""
+    values: PerRecord
+    """Proxy loss ℓ̂ of each record."""
 
     @classmethod
     def ignorant(cls, records: int) -> Proxy:
         """That of a method that asks for no losses: all records count the same."""
         none = np.empty(0)
-        return cls(np.empty(0, np.int64), "centres", np.zeros(records, np.int32), none, none, np.ones(records))
+        return cls(np.empty(0, np.int64), "centres", Constant(0, records), none, none, Constant(1.0, records))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
             "cluster": pa.array(clusters.labels[at], pa.int32()),
             "is_centre": pa.array(clusters.centres[clusters.labels[at]] == at),
             "distance": pa.array(np.sqrt(clusters.squared_distances[at].astype(np.float64))),
-            "score": pa.array(outcome.judgement.scores.values[at]),
+            "score": pa.array(outcome.judgement.scores.at(at)),
             "inclusion_probability": pa.array(sample.probabilities),
             "weight": pa.array(sample.weights),
         }

@@ -3,21 +3,27 @@
 *Ordered pivotal sampling* (Deville & Tillé 1998; Srinivasan 2001; Chauvet 2012) keeps every inclusion
 probability, draws a fixed number of distinct records and never two neighbours more than their probabilities ask
 for: records near one another in the order take each other's place. *Independent draws* are Algorithm 1 of
-Axiotis et al. (2024) as printed.
+Axiotis et al. (2024) as printed. Both hold what they say of the sample, and go through the n records in blocks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tithe.selection.candidates import Candidates
+from tithe.selection.per_record import Derived, Few, PerRecord, blocks, located, total
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
 _NEARLY_ONE = 1 - 1e-9
+
+NOBODY = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -31,62 +37,123 @@ class Sample:
     """Unbiased: the expected sum of weights * f over the sample is the sum of f over the corpus."""
 
 
-def inclusion_probabilities(scores: Floats, size: int, certain: Positions | None = None) -> Floats:
-    """Probabilities of shape (n,) in proportion to `scores`, at most 1, with sum `size`.
+@dataclass(frozen=True)
+class Probabilities:
+    """Inclusion probabilities of n records, worked out of their scores: factor * score, but 1 from some score on."""
+
+    scores: PerRecord
+    factor: float
+    sure_from: float
+    certain: Few
+    """Records of probability 1 whatever they score."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, at: Any, /) -> Floats:
+        scores = self.scores[at].astype(np.float64)
+        probabilities = scores * self.factor
+        probabilities[scores >= self.sure_from] = 1.0
+        probabilities[self.certain.among(at)[0]] = 1.0
+        return probabilities
+
+
+def inclusion_probabilities(
+    scores: PerRecord, size: int, certain: Positions = NOBODY, candidates: Candidates | None = None
+) -> Probabilities:
+    """Probabilities in proportion to `scores`, at most 1, with sum `size`.
 
     Those that would pass 1 are set to 1 and the rest rescaled, as often as it takes (Särndal et al. 1992,
-    section 3.6). Records at the positions `certain` get 1. Where fewer than `size` scores are positive, the
-    records of score 0 share what is left equally.
+    section 3.6). Records at the positions `certain`, ascending, get 1. Where fewer than `size` scores are positive,
+    the candidates of score 0 share what is left equally. No score of a record that is no candidate is positive;
+    None: all are candidates.
     """
-    n = len(scores)
-    if not 0 <= size <= n:
-        raise ValueError(f"size {size} is not within 0..{n}")
-    if n and not (np.isfinite(scores).all() and scores.min() >= 0):
-        raise ValueError("scores must be finite and not negative")
-    sure = np.zeros(n, bool)
-    if certain is not None:
-        sure[certain] = True
-    if sure.sum() > size:
-        raise ValueError(f"{sure.sum()} certain records do not fit into {size}")
-    weight = np.asarray(scores, np.float64)
-    if np.count_nonzero(weight[~sure]) < size - sure.sum():
-        sure |= weight > 0
-        weight = np.ones(n)
-    return _fixed_size(weight, size, sure)
+    candidates = candidates or Candidates.everyone(len(scores))
+    if not 0 <= size <= candidates.count:
+        raise ValueError(f"size {size} is not within 0..{candidates.count}")
+    if len(certain) > size:
+        raise ValueError(f"{len(certain)} certain records do not fit into {size}")
+    chosen, left = Few(certain), size - len(certain)
+    if _count_positive(without(scores, chosen)) < left:
+        scores = Derived(lambda score, candidate: np.where(score > 0, 2.0, candidate), scores, candidates)
+        return Probabilities(scores, *_cut_off(without(scores, chosen), left, sure_from=2.0), chosen)
+    return Probabilities(scores, *_cut_off(without(scores, chosen), left), chosen)
 
 
-def _fixed_size(weight: Floats, size: int, sure: npt.NDArray[np.bool_]) -> Floats:
-    probabilities = sure.astype(np.float64)
-    while (left := size - np.count_nonzero(sure)) > 0:
-        total = weight[~sure].sum()
-        np.multiply(weight, left / total, out=probabilities, where=~sure)
-        over = (probabilities >= _NEARLY_ONE) & ~sure
-        if not over.any():
-            break
-        sure |= over
-        probabilities[sure] = 1.0
-    else:
-        probabilities[~sure] = 0.0
-    return probabilities
+def without(scores: PerRecord, some: Few) -> PerRecord:
+    """The scores, but 0 for some records."""
+    return _Without(scores, some) if len(some) else scores
 
 
-def draw_pivotal(probabilities: Floats, order: Positions, rng: np.random.Generator) -> Sample:
+@dataclass(frozen=True)
+class _Without:
+    scores: PerRecord
+    some: Few
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        scores = self.scores[at].copy()
+        scores[self.some.among(at)[0]] = 0
+        return scores
+
+
+def _count_positive(scores: PerRecord) -> int:
+    count = 0
+    for part in blocks(len(scores)):
+        values = scores[part]
+        if not (np.isfinite(values).all() and values.min() >= 0):
+            raise ValueError("scores must be finite and not negative")
+        count += np.count_nonzero(values)
+    return count
+
+
+def _cut_off(scores: PerRecord, size: int, sure_from: float = np.inf) -> tuple[float, float]:
+    """What scores are multiplied by to sum up to `size`, those counted as 1 that are at least the second number."""
+    while True:
+        below, largest, left = 0.0, 0.0, size
+        for part in blocks(len(scores)):
+            values = scores[part].astype(np.float64)
+            sure = values >= sure_from
+            left -= int(np.count_nonzero(sure))
+            values[sure] = 0.0
+            below += float(values.sum())
+            largest = max(largest, float(values.max()))
+        if left <= 0:
+            return 0.0, sure_from
+        factor = left / below
+        if largest < _NEARLY_ONE / factor:
+            return factor, sure_from
+        sure_from = _NEARLY_ONE / factor
+
+
+def draw_pivotal(probabilities: PerRecord, order: PerRecord, rng: np.random.Generator) -> Sample:
     """Draw round(sum of probabilities) distinct records by ordered pivotal sampling along `order`.
 
     Args:
-        probabilities: inclusion probabilities, shape (n,), with an integer sum.
+        probabilities: inclusion probabilities of n records, with an integer sum.
         order: a permutation of range(n); records near one another in it repel one another.
         rng: the source of randomness; two numbers are drawn for each record of the sample.
     """
-    sure = probabilities >= 1.0
-    open_ = order[~sure[order]]
-    drawn = open_[ordered_pivotal(probabilities[open_], rng)]
-    positions = np.sort(np.concatenate([np.flatnonzero(sure), drawn]))
+    sure = [part.start + np.flatnonzero(probabilities[part] >= 1.0) for part in blocks(len(probabilities))]
+    drawn = order[ordered_pivotal(open_masses(probabilities, order), rng)].astype(np.int64)
+    positions = np.sort(np.concatenate([*sure, drawn]))
     pi = probabilities[positions]
     return Sample(positions, pi, 1.0 / pi)
 
 
-def ordered_pivotal(probabilities: Floats, rng: np.random.Generator) -> Positions:
+def open_masses(probabilities: PerRecord, order: PerRecord) -> PerRecord:
+    """Inclusion probabilities along the order, 0 for records that are certain."""
+
+    def mass(positions: npt.NDArray[np.integer]) -> Floats:
+        found = probabilities[positions]
+        return np.where(found < 1.0, found, 0.0)
+
+    return Derived(mass, order)
+
+
+def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Positions:
     """Positions drawn by ordered pivotal sampling from probabilities < 1 with an integer sum s; shape (s,).
 
     In the pivotal method two records at a time settle who takes the probability of both; in order, the survivor
@@ -97,22 +164,21 @@ def ordered_pivotal(probabilities: Floats, rng: np.random.Generator) -> Position
     mass b_i. So each interval needs two random numbers, and who goes on is known from the last interval in which
     it was settled anew: no loop over records, nor over intervals.
     """
-    cumulated = np.cumsum(probabilities)
-    s = round(float(cumulated[-1])) if len(cumulated) else 0
+    mass = total(probabilities)
+    s = round(mass)
     if s == 0:
         return np.empty(0, np.int64)
-    cumulated *= s / cumulated[-1]  # rounding must not cost the last interval its end
+    masses = Derived(lambda p: p * (s / mass), probabilities)  # rounding must not cost the last interval its end
     ends = np.arange(1, s, dtype=np.float64)
-    straddler = np.searchsorted(cumulated, ends, side="right")
-    start = np.where(straddler > 0, cumulated[straddler - 1], 0.0)
-    inside, beyond = ends - start, cumulated[straddler] - ends
+    straddler, start, after = located(ends, masses)
+    inside, beyond = ends - start, after - ends
     mass_before = np.concatenate([[0.0], beyond])
     straddler_before = np.concatenate([[-1], straddler])
 
     # Who wins the interval: a point within its mass before the straddler; the survivor's share comes first.
     point = rng.random(s) * (1.0 - np.concatenate([inside, [0.0]]))
-    winner = np.searchsorted(cumulated, np.arange(s) + point, side="right")
-    winner = np.minimum(winner, np.concatenate([straddler - 1, [len(cumulated) - 1]]))
+    before_straddler = np.concatenate([np.nextafter(start, 0.0), [np.inf]])
+    winner = located(np.minimum(np.arange(s) + point, before_straddler), masses)[0]
     survivor_wins = (point < mass_before) | (winner <= straddler_before)
 
     # Who is drawn, and who goes on: P(winner drawn) = (1 - a - b) / (1 - b).
@@ -124,32 +190,28 @@ def ordered_pivotal(probabilities: Floats, rng: np.random.Generator) -> Position
     return np.concatenate([np.where(winner_drawn, winner[:-1], straddler), winner[-1:]])
 
 
-def draw_independent(scores: Floats, draws: int, rng: np.random.Generator, certain: Positions | None = None) -> Sample:
+def draw_independent(scores: PerRecord, draws: int, rng: np.random.Generator, certain: Positions = NOBODY) -> Sample:
     """Draw records independently in proportion to `scores`, merging repeats into the weight.
 
     Axiotis et al. (2024), Algorithm 1: a record drawn c times out of s with probability p weighs c / (s p).
-    Records at the positions `certain` are taken once, with weight 1, and leave the lottery.
+    Records at the positions `certain`, ascending, are taken once, with weight 1, and leave the lottery.
     """
-    fixed = np.empty(0, np.int64) if certain is None else np.unique(certain)
-    open_scores = np.asarray(scores, np.float64).copy()
-    open_scores[fixed] = 0.0
-    s = draws - len(fixed)
+    s = draws - len(certain)
     if s < 0:
-        raise ValueError(f"{len(fixed)} certain records do not fit into {draws}")
-    cumulated = np.cumsum(open_scores)
-    if s == 0 or cumulated[-1] <= 0:
-        ones = np.ones(len(fixed))
-        return Sample(fixed, ones, ones.copy())
-    drawn = np.searchsorted(cumulated, rng.random(s) * cumulated[-1], side="right")
-    # A product that rounds up to the total would point past the last record that has a score.
-    drawn = np.minimum(drawn, np.searchsorted(cumulated, cumulated[-1], side="left"))
+        raise ValueError(f"{len(certain)} certain records do not fit into {draws}")
+    ones = np.ones(len(certain))
+    open_scores = without(scores, Few(certain))
+    mass = total(open_scores)
+    if s == 0 or mass <= 0:
+        return Sample(certain, ones, ones.copy())
+    drawn = located(np.sort(rng.random(s)) * mass, open_scores)[0]
     positions, counts = np.unique(drawn, return_counts=True)
-    p = open_scores[positions] / cumulated[-1]
+    p = open_scores[positions] / mass
     weights = counts / (s * p)
     included = -np.expm1(s * np.log1p(-np.minimum(p, 1.0 - 1e-16)))
-    order = np.argsort(np.concatenate([fixed, positions]), kind="stable")
+    order = np.argsort(np.concatenate([certain, positions]), kind="stable")
     return Sample(
-        np.concatenate([fixed, positions])[order],
-        np.concatenate([np.ones(len(fixed)), included])[order],
-        np.concatenate([np.ones(len(fixed)), weights])[order],
+        np.concatenate([certain, positions])[order],
+        np.concatenate([ones, included])[order],
+        np.concatenate([ones, weights])[order],
     )

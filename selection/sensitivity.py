@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.candidates import Candidates
+from tithe.selection.per_record import Derived, PerRecord, Positions, total, worked_out
+
 Floats = npt.NDArray[np.float64]
 
 # Share of the score that all records have in common under pivotal sampling. Drawn in cluster order, a sample gets the
@@ -20,18 +23,24 @@ UNIFORM_SHARE = 0.5
 class Scores:
     """What the sample is drawn in proportion to."""
 
-    values: Floats
-    """Shape (n,), not negative; the unit is that of the loss."""
+    values: npt.NDArray[np.float32]
+    """Shape (n,), not negative; their mean over the candidates is 1, so that no unit of the loss is beyond float32."""
+    unit: float
+    """What they are multiplied by to be in the unit of the loss."""
     smoothness: float
     """λ: how much loss may change over a unit of the spread."""
     uniform_share: float
     """The part of the score that all records have in common."""
 
+    def at(self, positions: Positions) -> Floats:
+        """Scores in the unit of the loss."""
+        return self.values[positions].astype(np.float64) * self.unit
+
 
 def score(
-    proxies: Floats,
-    spreads: Floats,
-    candidates: npt.NDArray[np.bool_],
+    proxies: PerRecord,
+    spreads: PerRecord,
+    candidates: Candidates,
     *,
     smoothness: float | None,
     uniform_share: float,
@@ -42,29 +51,32 @@ def score(
     to the power z as v, gives the scores of Algorithm 1 (Axiotis et al. 2024).
 
     Args:
-        proxies: proxy loss ℓ̂ of each record, shape (n,).
-        spreads: how far each record lies from what its proxy rests on, shape (n,).
-        candidates: the records that could be drawn, shape (n,).
+        proxies: proxy loss ℓ̂ of each record.
+        spreads: how far each record lies from what its proxy rests on.
+        candidates: the records that could be drawn.
         smoothness: λ; None gives the loss and the spread half of the total score each, Σ_e ℓ̂(e) = λ Σ_e v(e):
             with one cluster the lightweight coreset of Bachem et al. (2018).
         uniform_share: u, from 0 to 1.
     """
+    loss, spread = (total(Derived(np.multiply, quantity, candidates)) for quantity in (proxies, spreads))
     if smoothness is None:
-        total = float(spreads[candidates].sum())
-        smoothness = float(proxies[candidates].sum()) / total if total > 0 else 0.0
-    values = spreads * smoothness
-    values += proxies
-    mean = float(values[candidates].mean())
+        smoothness = loss / spread if spread > 0 else 0.0
+    mean = (loss + smoothness * spread) / candidates.count
     if mean == 0:  # no loss and no spread anywhere: all records are alike
-        values.fill(1.0)
-    else:
-        values *= 1 - uniform_share
-        values += uniform_share * mean
-    values[~candidates] = 0.0
-    return Scores(values, smoothness, uniform_share)
+        return Scores(worked_out(candidates, np.float32), 1.0, smoothness, uniform_share)
+
+    def relative(proxy: Floats, spread: Floats, candidate: npt.NDArray[np.bool_]) -> Floats:
+        return ((1 - uniform_share) * ((proxy + smoothness * spread) / mean) + uniform_share) * candidate
+
+    values = worked_out(Derived(relative, proxies, spreads, candidates), np.float32)
+    return Scores(values, mean, smoothness, uniform_share)
 
 
-def distances_to_the_power(squared_distances: npt.NDArray[np.float32], z: int) -> Floats:
-    """v(e) = distance^z from squared distances; a new array of the same shape."""
-    distances = squared_distances.astype(np.float64)
-    return np.sqrt(distances, out=distances) if z == 1 else distances
+def distances_to_the_power(squared_distances: PerRecord, z: int) -> PerRecord:
+    """v(e) = distance^z from squared distances."""
+
+    def spread(squared: npt.NDArray[np.float32]) -> Floats:
+        distances = squared.astype(np.float64)
+        return np.sqrt(distances, out=distances) if z == 1 else distances
+
+    return Derived(spread, squared_distances)

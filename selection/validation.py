@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.candidates import Candidates
+
 Floats = npt.NDArray[np.float64]
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -27,9 +29,9 @@ class Validation:
     spreads: Floats
     """v = distance^z of each record to its centre, shape (V,)."""
 
-    def among(self, usable: npt.NDArray[np.bool_]) -> Validation:
-        """The part that lies where `usable`, shape (n,), is true: again a simple random sample, of those."""
-        kept = usable[self.positions]
+    def among(self, candidates: Candidates) -> Validation:
+        """The candidates among them: again a simple random sample, of all candidates."""
+        kept = candidates[self.positions]
         return Validation(self.positions[kept], self.losses[kept], self.proxies[kept], self.spreads[kept])
 
     @property

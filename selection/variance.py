@@ -17,6 +17,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.per_record import Few, PerRecord, cumulated
+
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
@@ -75,11 +77,15 @@ def uniform_variance(values: Floats, size: int, *, population: int) -> float:
     return population**2 * (1 - size / population) * float(values.var(ddof=1)) / size
 
 
-def places_in_order(probabilities: Floats, order: Positions) -> Floats:
-    """The place u of each record, shape (n,): cumulated inclusion probability along `order`, those of 1 left out."""
-    mass = np.where(probabilities[order] < 1.0, probabilities[order], 0.0)
-    places = np.empty(len(order))
-    places[order] = np.cumsum(mass) - mass / 2
+def places_in_order(masses: PerRecord, order: PerRecord, positions: Positions) -> Floats:
+    """The places u of records at `positions`, ascending: mass cumulated along `order` to their middle; shape (m,).
+
+    `masses` are those along the order: inclusion probabilities, those of 1 left out.
+    """
+    places, wanted = np.empty(len(positions)), Few(positions)
+    for part, sums in cumulated(masses):
+        here, which = wanted.among(order[part])
+        places[which] = (sums[here] + sums[here + 1]) / 2
     return places
 
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask
+from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.methods.low_rank import LowRank
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.options import Options
+from tithe.selection.proxy import Proxy
 
 # Low-rank must be better by so much: the clusters are what the sample is spread over in any case.
 _MARGIN = 0.95
@@ -28,35 +30,35 @@ class Auto:
         self._sensitivity, self._low_rank = Sensitivity(options, ground), LowRank(options, ground)
         self.probes = np.union1d(self._sensitivity.probes, self._low_rank.probes)
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
-        of_clusters, of_directions = (
-            method.judge(losses[np.searchsorted(self.probes, method.probes)], candidates)
-            for method in (self._sensitivity, self._low_rank)
+        of_centres, of_landmarks = (
+            losses[np.searchsorted(self.probes, method.probes)] for method in (self._sensitivity, self._low_rank)
         )
-        errors = self._errors(of_clusters, of_directions)
-        by_directions = errors["low_rank"] < _MARGIN * errors["sensitivity"]
-        chosen = of_directions if by_directions else of_clusters
-        name = "low-rank" if by_directions else "sensitivity"
+        chosen, name = self._low_rank.judge(of_landmarks, candidates), "low-rank"
+        errors = self._errors(self._sensitivity.proxy(of_centres), chosen.proxy)
+        if errors["low_rank"] >= _MARGIN * errors["sensitivity"]:
+            del chosen  # there is no room for the scores of both
+            chosen, name = self._sensitivity.judge(of_centres, candidates), "sensitivity"
         reason = self._reason(errors)
         facts = {**chosen.facts, "chosen": name, "errors_on_landmarks": errors, "reason": reason}
         return replace(chosen, notes=(f"method: {name}; {reason}",), facts=facts)
 
-    def _errors(self, of_clusters: Judgement, of_directions: Judgement) -> dict[str, float]:
+    def _errors(self, of_clusters: Proxy, of_directions: Proxy) -> dict[str, float]:
         """Root mean squared errors of both proxies over the records, from the landmarks that are no centres."""
-        landmarks, proxy = self._low_rank.probes, of_directions.proxy
+        landmarks = self._low_rank.probes
         new = ~np.isin(landmarks, self._sensitivity.probes)
         if not new.any():
             return {"sensitivity": 0.0, "low_rank": 0.0}
-        weights = 1.0 / self._low_rank.landmark_probabilities[landmarks[new]]
-        losses = proxy.losses[new]
+        weights = 1.0 / self._low_rank.landmark_probabilities[new]
+        losses = of_directions.losses[new]
 
         def error(predicted: Floats) -> float:
             return float(np.sqrt(np.average((losses - predicted) ** 2, weights=weights)))
 
         return {
-            "sensitivity": error(of_clusters.proxy.values[landmarks[new]]),
-            "low_rank": error(proxy.left_out[new]),
+            "sensitivity": error(of_clusters.values[landmarks[new]]),
+            "low_rank": error(of_directions.left_out[new]),
         }
 
     def _reason(self, errors: dict[str, float]) -> str:

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.parallel import ordered_map
+from tithe.selection.per_record import PerRecord
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Result = TypeVar("Result")
 
 
@@ -28,11 +29,11 @@ class Judgement:
     scores: Scores
     """What the sample is drawn in proportion to; 0 for records that must not be drawn."""
     proxy: Proxy
-    spreads: Floats
-    """How far each record lies from what its proxy rests on, shape (n,); λ is per unit of it."""
+    spreads: PerRecord
+    """How far each record lies from what its proxy rests on; λ is per unit of it."""
     by_chance: bool = True
     """Whether chance decides: if not, nothing can be said of the error, and all weights are 1."""
-    order: Positions | None = None
+    order: PerRecord | None = None
     """The order in which records are drawn, a permutation of range(n); None: that of the clusters."""
     notes: tuple[str, ...] = ()
     """What the user should know, a line each."""
@@ -52,10 +53,10 @@ class Method(Protocol):
         """The records whose losses it asks for, shape (m,), known before any loss."""
         ...
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """Judge all records from the losses of the probes, shape (m,).
 
-        Records outside `candidates`, shape (n,), must get the score 0.
+        Records that are no candidates must get the score 0.
         """
         ...
 

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.candidates import Candidates
+from tithe.selection.distinct import distinct
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask, Positions
+from tithe.selection.methods.base import Floats, Judgement, Positions
 from tithe.selection.options import Options
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores, distances_to_the_power
@@ -32,16 +34,17 @@ class KCenter:
         self._spreads = distances_to_the_power(ground.clusters.squared_distances, options.z)
         self.probes = np.empty(0, np.int64)
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
-        open_ = np.flatnonzero(candidates)
-        size = min(self._ground.plan.size, len(open_))
+        count = candidates.count
+        size = min(self._ground.plan.size, count)
         rng = np.random.default_rng([self._seed, _CANDIDATE_STREAM])
-        among = np.sort(rng.choice(open_, min(len(open_), max(CANDIDATES, 4 * size)), replace=False))
+        among = candidates.nth(distinct(count, min(count, max(CANDIDATES, 4 * size)), rng))
         chosen = among[farthest_points(self._ground.vectors(among), size)]
-        scores = np.zeros(len(candidates))
+        scores = np.zeros(len(candidates), np.float32)
         scores[chosen] = 1.0
-        return Judgement(Scores(scores, 0.0, 0.0), Proxy.ignorant(len(candidates)), self._spreads, by_chance=False)
+        proxy = Proxy.ignorant(len(candidates))
+        return Judgement(Scores(scores, 1.0, 0.0, 0.0), proxy, self._spreads, by_chance=False)
 
 
 def farthest_points(points: npt.NDArray[np.float32], count: int) -> Positions:

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.clustering import search_all
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask, over_blocks
+from tithe.selection.methods.base import Floats, Judgement, over_blocks
 from tithe.selection.options import Options
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
+from tithe.selection.spilled import Spilled
 
 # Directions are taken until they hold this share of the squared norms ...
 _SHARE = 0.9
@@ -44,44 +46,41 @@ class LowRank:
         self._ground = ground
         n, k = len(ground.clusters.labels), ground.clusters.k
         self.basis = leading_directions(_gram(ground), rank=options.rank, landmarks=k)
-        leverages, spreads = [np.empty(0)], [np.empty(0)]
+        leverages, at = np.empty(n, np.float32), 0  # they lie where the scores will
+        self._spreads = Spilled(np.float32, options.scratch)
         for features in over_blocks(ground, self.basis.features):
-            leverages.append(features[:, :-1] @ (1.0 / self.basis.squared_singular_values))
-            spreads.append(features[:, -1])
-        self._spreads = np.concatenate(spreads)
-        self.landmark_probabilities = inclusion_probabilities(np.concatenate(leverages), min(k, n))
+            leverages[at : at + len(features)] = features[:, :-1] @ (1.0 / self.basis.squared_singular_values)
+            at += len(features)
+            self._spreads.append(features[:, -1])
         rng = np.random.default_rng([options.cluster_seed, _LANDMARK_STREAM])
-        self.probes = draw_pivotal(self.landmark_probabilities, ground.order, rng).positions
+        landmarks = draw_pivotal(inclusion_probabilities(leverages, min(k, n)), ground.order, rng)
+        self.probes, self.landmark_probabilities = landmarks.positions, landmarks.probabilities
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
+        found, proxy = self._fitted(losses)
+        smoothness = self._options.smoothness
+        if smoothness is None and losses.min() < losses.max():
+            smoothness = slope_above_zero(self._spreads[self.probes], np.abs(losses - found.left_out))
+        uniform_share = 0.0 if self._options.sampler == "iid" else UNIFORM_SHARE
+        scores = score(proxy.values, self._spreads, candidates, smoothness=smoothness, uniform_share=uniform_share)
+        facts = {"rank": self.basis.rank, "share_of_squared_norms": self.basis.share, "penalty": found.penalty}
+        return Judgement(scores, proxy, self._spreads, facts=facts)
+
+    def _fitted(self, losses: Floats) -> tuple[Fit, Proxy]:
+        """The fit to the losses of the landmarks, and what it says about every record: one pass, onto disk."""
         vectors = self._ground.vectors(self.probes)
-        features = self.basis.features(vectors)
-        found = fit(features, losses)
+        found = fit(self.basis.features(vectors), losses)
         landmarks = self.basis.components(vectors)
-        predicted, nearest = [np.empty(0)], [np.empty(0, np.int32)]
 
         def look(block: Vectors) -> tuple[Floats, Labels]:
             return found(self.basis.features(block)), search_all(self.basis.components(block), landmarks)[0]
 
-        for values, labels in over_blocks(self._ground, look):
-            predicted.append(values)
+        values, nearest = Spilled(np.float32, self._options.scratch), Spilled(np.int32, self._options.scratch)
+        for predicted, labels in over_blocks(self._ground, look):
+            values.append(predicted)
             nearest.append(labels)
-        proxy = Proxy(
-            self.probes, "landmarks", np.concatenate(nearest), losses, found.left_out, np.concatenate(predicted)
-        )
-        smoothness = self._options.smoothness
-        if smoothness is None and losses.min() < losses.max():
-            smoothness = slope_above_zero(self._spreads[self.probes], np.abs(losses - found.left_out))
-        scores = score(
-            proxy.values,
-            self._spreads,
-            candidates,
-            smoothness=smoothness,
-            uniform_share=0.0 if self._options.sampler == "iid" else UNIFORM_SHARE,
-        )
-        facts = {"rank": self.basis.rank, "share_of_squared_norms": self.basis.share, "penalty": found.penalty}
-        return Judgement(scores, proxy, self._spreads, facts=facts)
+        return found, Proxy(self.probes, "landmarks", nearest, losses, found.left_out, values)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,15 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask, over_blocks
+from tithe.selection.methods.base import Floats, Judgement, over_blocks
 from tithe.selection.options import Options
+from tithe.selection.order import stable_order
+from tithe.selection.per_record import Derived, PerRecord, blocks, total, totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
+from tithe.selection.spilled import Spilled
 
 Vectors = npt.NDArray[np.float32]
 Cells = npt.NDArray[np.uint16]
@@ -49,37 +53,34 @@ class Regression:
 
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._ground = ground
+        self._scratch = options.scratch
         self.probes = np.empty(0, np.int64)
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
         ground = self._ground
         gram, sums = _moments(ground)
-        sizes = ground.clusters.sizes.astype(np.float64)
+        sizes = totals(ground.clusters.labels, ground.clusters.k)
         with threadpool_limits(1):
             pilot = Pilot.of(gram, pilot_fit(sums / sizes[:, None], sizes))
-        n, at = len(candidates), 0
-        leverages, residuals, cells = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.uint16)
+        n, at, squares = len(candidates), 0, 0.0
+        influences = np.empty(n, np.float32)
+        leverages, cells = Spilled(np.float32, self._scratch), Spilled(np.uint16, self._scratch)
         for leverage, residual, cell in over_blocks(ground, pilot.measure):
-            part = slice(at, at + len(cell))
-            leverages[part], residuals[part], cells[part] = leverage, np.abs(residual), cell
+            influences[at : at + len(cell)] = np.sqrt(leverage) * np.abs(residual)
+            leverages.append(leverage)
+            cells.append(cell)
+            squares += float(np.square(residual, dtype=np.float64).sum())
             at += len(cell)
-        scores = Scores(influence_scores(leverages, residuals, candidates), 0.0, UNIFORM)
-        unknowns = gram.shape[0]
-        size = ground.plan.size
-        notes = ()
-        if size < min(_ROWS_PER_UNKNOWN * unknowns, n):
-            notes = (
-                f"regression: {size} rows for {unknowns} unknowns are few; from {_ROWS_PER_UNKNOWN * unknowns} rows on "
-                "the subset can be relied on",
-            )
-        facts = {
-            "unknowns": unknowns,
-            "mean_squared_residual": float(np.square(residuals, dtype=np.float64).mean()),
-        }
-        order = np.argsort(cells, kind="stable")
-        proxy = Proxy.ignorant(n)
-        return Judgement(scores, proxy, leverages.astype(np.float64), order=order, notes=notes, facts=facts)
+        scores = Scores(influence_scores(influences, leverages, candidates), 1.0, 0.0, UNIFORM)
+        return Judgement(
+            scores,
+            Proxy.ignorant(n),
+            leverages,
+            order=stable_order(cells),
+            notes=_notes(ground.plan.size, unknowns=len(gram), records=n),
+            facts={"unknowns": len(gram), "mean_squared_residual": squares / n},
+        )
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,30 @@ def pilot_fit(centres: Floats, sizes: Floats) -> Floats:
     return fit.astype(np.float64, copy=False)
 
 
-def influence_scores(leverages: Vectors, residuals: Vectors, candidates: Mask) -> Floats:
+def influence_scores(influences: Vectors, leverages: PerRecord, candidates: Candidates) -> Vectors:
     """Influence √h |r|, leverage h and 1, each over its mean over the candidates, in their shares; shape (n,).
 
     Rows that are no candidates get 0. Where all residuals are 0, leverage has the share of the influence, too.
+    The result takes the place of `influences`.
     """
-    influence = (np.sqrt(leverages) * residuals).astype(np.float64)
-    mean, mean_leverage = float(influence[candidates].mean()), float(leverages[candidates].mean(dtype=np.float64))
+    mean, mean_leverage = (
+        total(Derived(np.multiply, quantity, candidates)) / candidates.count for quantity in (influences, leverages)
+    )
     share = INFLUENCE if mean > 0 else 0.0
-    influence *= share / (mean or 1.0)
-    influence += leverages * ((INFLUENCE + LEVERAGE - share) / (mean_leverage or 1.0))
-    influence += UNIFORM
-    influence[~candidates] = 0.0
-    return influence
+    for part in blocks(len(influences)):
+        found = influences[part].astype(np.float64) * (share / (mean or 1.0))
+        found += leverages[part] * ((INFLUENCE + LEVERAGE - share) / (mean_leverage or 1.0))
+        influences[part] = (found + UNIFORM) * candidates[part]
+    return influences
+
+
+def _notes(size: int, *, unknowns: int, records: int) -> tuple[str, ...]:
+    enough = _ROWS_PER_UNKNOWN * unknowns
+    if size >= min(enough, records):
+        return ()
+    return (
+        f"regression: {size} rows for {unknowns} unknowns are few; from {enough} rows on the subset can be relied on",
+    )
 
 
 def _moments(ground: Groundwork) -> tuple[Floats, Floats]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask
+from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.options import Options
-from tithe.selection.proxy import Proxy, auto_lambda, smoothed, verbatim
+from tithe.selection.per_record import Derived
+from tithe.selection.proxy import CentreLosses, Proxy, auto_lambda, smoothed, verbatim
 from tithe.selection.sensitivity import UNIFORM_SHARE, distances_to_the_power, score
 
 
@@ -19,23 +21,30 @@ class Sensitivity:
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._options = options
         self._clusters = ground.clusters
+        self._printed = options.sampler == "iid"
         self.probes = ground.clusters.centres
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
         clusters, options = self._clusters, self._options
-        printed = options.sampler == "iid"
-        found = (verbatim if printed else smoothed)(clusters.centre_vectors, losses)
-        proxy = Proxy(self.probes, "centres", clusters.labels, losses, found.left_out, found.values[clusters.labels])
+        found = self._centre_losses(losses)
+        proxy = self._proxy(found)
         smoothness = options.smoothness
         if smoothness is None:
             smoothness = auto_lambda(clusters.centre_vectors, losses, z=options.z)
         spreads = distances_to_the_power(clusters.squared_distances, options.z)
-        scores = score(
-            proxy.values,
-            spreads,
-            candidates,
-            smoothness=smoothness,
-            uniform_share=0.0 if printed else UNIFORM_SHARE,
-        )
+        uniform_share = 0.0 if self._printed else UNIFORM_SHARE
+        scores = score(proxy.values, spreads, candidates, smoothness=smoothness, uniform_share=uniform_share)
         return Judgement(scores, proxy, spreads, facts=found.describe())
+
+    def proxy(self, losses: Floats) -> Proxy:
+        """What the losses of the probes, shape (k,), say about every record: the part of `judge` that costs little."""
+        return self._proxy(self._centre_losses(losses))
+
+    def _centre_losses(self, losses: Floats) -> CentreLosses:
+        return (verbatim if self._printed else smoothed)(self._clusters.centre_vectors, losses)
+
+    def _proxy(self, found: CentreLosses) -> Proxy:
+        labels = self._clusters.labels
+        values = Derived(lambda part: found.values[part], labels)
+        return Proxy(self.probes, "centres", labels, found.losses, found.left_out, values)

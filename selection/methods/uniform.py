@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Mask
+from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.options import Options
+from tithe.selection.per_record import worked_out
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores, distances_to_the_power
 
@@ -18,8 +20,7 @@ class Uniform:
         self._spreads = distances_to_the_power(ground.clusters.squared_distances, options.z)
         self.probes = np.empty(0, np.int64)
 
-    def judge(self, losses: Floats, candidates: Mask) -> Judgement:
+    def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
-        return Judgement(
-            Scores(candidates.astype(np.float64), 0.0, 1.0), Proxy.ignorant(len(candidates)), self._spreads
-        )
+        scores = Scores(worked_out(candidates, np.float32), 1.0, 0.0, 1.0)
+        return Judgement(scores, Proxy.ignorant(len(candidates)), self._spreads)

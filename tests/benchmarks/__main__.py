@@ -30,6 +30,7 @@ NAMES = (
     "kmeans",
     "blas",
     "threads",
+    "state",
 )
 
 _MARKED = re.compile(r"(<!-- table (\w+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -23,6 +23,7 @@ from tests.benchmarks.common import CACHE, data
 from tests.benchmarks.lexical import embed_lexical
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
+from tithe.selection.candidates import Candidates
 from tithe.selection.design import Design, make_design
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
@@ -92,10 +93,10 @@ def designed(
 ) -> tuple[Judgement, Design]:
     """What the method of the options makes of a groundwork, and the design; `losses` are those at given positions."""
     method = make_method(options, laid)
-    everyone = np.ones(len(laid.clusters.labels), bool)
+    everyone = Candidates.everyone(len(laid.clusters.labels))
     known = losses(method.probes) if options.loss != "none" else np.ones(len(method.probes))
     judgement = method.judge(known, everyone)
-    return judgement, make_design(options, laid, judgement, everyone)[0]
+    return judgement, make_design(options, laid, judgement, everyone)
 
 
 class InMemory:

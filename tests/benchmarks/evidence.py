@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.benchmarks.common import Table
 from tests.benchmarks.corpora import Case, cases, designed, ground
+from tithe.selection.candidates import Candidates
 from tithe.selection.evidence import estimate_from_subset, forecast_from_probes, forecast_from_validation
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
@@ -33,7 +34,7 @@ def run() -> list[Table]:
 
 def _rows(case: Case, sampler: Sampler) -> tuple[dict[str, object], dict[str, object]]:
     losses, n = case.losses, len(case.losses)
-    laid, everyone = ground(case.vectors, case.k, case.size), np.ones(n, bool)
+    laid, everyone = ground(case.vectors, case.k, case.size), Candidates.everyone(n)
     options = Options(inputs=(), output=None, loss="column:loss", sampler=sampler)
     judgement, design = designed(options, laid, lambda positions: losses[positions])
     uniform = losses.std(ddof=1) * np.sqrt((1 - case.size / n) / case.size)
@@ -44,9 +45,9 @@ def _rows(case: Case, sampler: Sampler) -> tuple[dict[str, object], dict[str, ob
         errors.append(estimate["mean_loss"] - losses.mean())
         held.append(estimate["low"] <= losses.mean() <= estimate["high"])
     measured = float(np.sqrt(np.mean(np.square(errors))))
-    known = forecast_from_validation(design, _validation(case, judgement, n), size=case.size, population=n)
-    some = forecast_from_validation(design, _validation(case, judgement, VALIDATED), size=case.size, population=n)
-    centres = forecast_from_probes(design, judgement.proxy, everyone, size=case.size)
+    known = forecast_from_validation(design, _validation(case, judgement, n), population=n)
+    some = forecast_from_validation(design, _validation(case, judgement, VALIDATED), population=n)
+    centres = forecast_from_probes(design, judgement.proxy, everyone)
     named: dict[str, object] = {"corpus": case.name, "sampler": sampler}
     row = {
         **named,

@@ -17,9 +17,10 @@ import numpy as np
 
 from tests.benchmarks.common import Table
 from tests.benchmarks.corpora import Case, cases, ground
-from tithe.selection import clustering
+from tithe.selection.candidates import Candidates
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.options import Options
+from tithe.selection.order import similarity_order
 from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
 
@@ -64,7 +65,7 @@ def _designs(case: Case) -> Iterator[tuple[str, Callable[..., Draw]]]:
     def pivotal(laid: Any, *, share: float = UNIFORM_SHARE, losses: bool = True, sampler: Any = "pivotal") -> Draw:
         method = Sensitivity(Options(inputs=(), output=None, sampler=sampler), laid)
         known = case.losses[method.probes] if losses else np.ones(laid.clusters.k)
-        everyone = np.ones(len(case.losses), bool)
+        everyone = Candidates.everyone(len(case.losses))
         found = method.judge(known, everyone)
         smoothness = found.scores.smoothness if losses else None
         scores = score(found.proxy.values, found.spreads, everyone, smoothness=smoothness, uniform_share=share).values
@@ -88,7 +89,7 @@ def _orders(case: Case) -> Iterator[tuple[str, Callable[..., Draw]]]:
 
     def in_input_order(laid: Any) -> np.ndarray:
         rank = np.empty(laid.clusters.k, np.int64)
-        rank[clustering.similarity_order(laid.clusters.centre_vectors)] = np.arange(laid.clusters.k)
+        rank[similarity_order(laid.clusters.centre_vectors)] = np.arange(laid.clusters.k)
         return np.argsort(rank[laid.clusters.labels], kind="stable")
 
     yield "uniform", along(lambda laid: np.random.default_rng(0).permutation(n))

@@ -108,7 +108,7 @@ def test_uniform_gives_all_records_one_weight_and_simple_ignores_the_clusters(ti
         relative = manifest["evidence"]["error"]["relative_to_uniform"]
         if sampler == "simple":
             assert error == pytest.approx(uniform, rel=0.3)
-            assert relative == pytest.approx(1, abs=0.05)
+            assert relative == pytest.approx(1, abs=0.13)  # three standard errors, measured over 200 such samples
         else:
             assert error < 0.6 * uniform
             assert relative < 0.7

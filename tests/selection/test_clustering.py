@@ -16,9 +16,7 @@ from tithe.selection.clustering import (
     BLOCK,
     Clustering,
     cluster,
-    sampling_order,
     search_all,
-    similarity_order,
     train,
     training_visits,
 )
@@ -149,27 +147,3 @@ def test_progress_counts_no_more_than_was_announced(points: np.ndarray) -> None:
     visits: list[int] = []
     train(points[:3000], 20, seed=0, advance=visits.append)
     assert 3000 <= sum(visits) <= training_visits(3000, 20)
-
-
-def test_neighbours_in_the_similarity_order_are_alike() -> None:
-    vectors = mixture(400, 16, 10, 5)
-    order = similarity_order(vectors)
-    assert sorted(order.tolist()) == list(range(400))
-
-    def step(path: np.ndarray) -> float:
-        return float(((vectors[path[1:]] - vectors[path[:-1]]) ** 2).sum(axis=1).mean())
-
-    assert step(order) < 0.6 * step(np.arange(400))
-
-
-def test_the_sampling_order_keeps_clusters_together_and_goes_outwards_and_back_by_distance(
-    clustering: Clustering,
-) -> None:
-    order = sampling_order(clustering)
-    assert sorted(order.tolist()) == list(range(20_000))
-    labels = clustering.labels[order]
-    changes = np.flatnonzero(np.diff(labels))
-    assert len(changes) == clustering.k - 1
-    distances = clustering.squared_distances[order]
-    for number, run in enumerate(np.split(distances, changes + 1)):
-        assert (np.diff(run if number % 2 == 0 else run[::-1]) >= 0).all()

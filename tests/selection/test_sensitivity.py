@@ -5,22 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tithe.selection.candidates import Candidates
+from tithe.selection.per_record import PerRecord
 from tithe.selection.sensitivity import Scores, distances_to_the_power, score
 
 LABELS = np.array([0, 0, 0, 1, 1, 2], np.int32)
 SQUARED = np.array([0, 0.25, 1.0, 0, 0.04, 0], np.float32)
+EVERYTHING = np.arange(6)
 LOSSES = np.array([2.0, 1.0, 0.5])
 
 
-def scored(proxies: np.ndarray, spreads: np.ndarray, smoothness: float | None, uniform_share: float = 0) -> Scores:
-    everyone = np.ones(len(proxies), bool)
-    return score(proxies, spreads, everyone, smoothness=smoothness, uniform_share=uniform_share)
+def scored(proxies: np.ndarray, spreads: PerRecord, smoothness: float | None, uniform_share: float = 0) -> Scores:
+    return score(
+        proxies, spreads, Candidates.everyone(len(proxies)), smoothness=smoothness, uniform_share=uniform_share
+    )
 
 
 @pytest.mark.parametrize(("z", "spread"), [(2, [0, 0.25, 1, 0, 0.04, 0]), (1, [0, 0.5, 1, 0, 0.2, 0])])
 def test_a_score_is_the_centres_loss_plus_lambda_times_the_distance(z: int, spread: list[float]) -> None:
     found = scored(LOSSES[LABELS], distances_to_the_power(SQUARED, z), 3.0)
-    np.testing.assert_allclose(found.values, LOSSES[LABELS] + 3.0 * np.array(spread), rtol=1e-6)
+    np.testing.assert_allclose(found.at(EVERYTHING), LOSSES[LABELS] + 3.0 * np.array(spread), rtol=1e-6)
+    assert found.values.mean() == pytest.approx(1)
     assert found.smoothness == 3.0
 
 
@@ -51,15 +56,16 @@ def test_the_uniform_part_is_shared_by_all_and_bounds_the_scores() -> None:
     losses = np.array([0.0, 1000.0, 0.0])
     found = scored(losses[LABELS], np.zeros(6), 0.0, 0.5)
     mean = losses[LABELS].mean()
-    np.testing.assert_allclose(found.values, (losses[LABELS] + mean) / 2)
+    np.testing.assert_allclose(found.at(EVERYTHING), (losses[LABELS] + mean) / 2, rtol=1e-6)
     # Hence no inclusion probability below half the mean, and no weight above twice the mean weight.
     assert found.values.min() >= found.values.mean() / 2
 
 
 def test_records_that_cannot_be_drawn_score_nothing_and_do_not_count() -> None:
-    candidates = np.array([True, True, False, True, True, False])
+    candidates = Candidates.without(6, np.array([2, 5]))
+    chosen = candidates[EVERYTHING]
     found = score(LOSSES[LABELS], np.ones(6), candidates, smoothness=None, uniform_share=0.5)
-    assert found.values[~candidates].tolist() == [0.0, 0.0]
-    alone = scored(LOSSES[LABELS][candidates], np.ones(4), None, 0.5)
-    np.testing.assert_allclose(found.values[candidates], alone.values)
+    assert found.values[~chosen].tolist() == [0.0, 0.0]
+    alone = scored(LOSSES[LABELS][chosen], np.ones(4), None, 0.5)
+    np.testing.assert_allclose(found.values[chosen], alone.values, rtol=1e-6)
     assert found.smoothness == pytest.approx(alone.smoothness)

@@ -32,6 +32,15 @@ def test_rows_and_positions_without_the_bad_ones_are_each_others_inverse(rows: s
     np.testing.assert_array_equal(bad.overall_rows(np.arange(len(good))), good)
 
 
+def test_rows_that_turn_out_bad_later_count_at_once() -> None:
+    bad = BadRecords("skip")
+    assert bad.overall_rows(np.arange(3)).tolist() == [0, 1, 2]
+    bad.report(1, "line 2", "broken")
+    assert bad.overall_rows(np.arange(3)).tolist() == [0, 2, 3]
+    bad.remember([0], ["line 1: broken"])
+    assert bad.overall_rows(np.arange(3)).tolist() == [1, 2, 3]
+
+
 def test_bad_records_stop_the_run_or_are_counted_once_with_their_first_places() -> None:
     with pytest.raises(TitheError, match=r"a.jsonl, line 3: invalid JSON .*--on-bad-record skip"):
         BadRecords("fail").report(2, "a.jsonl, line 3", "invalid JSON")

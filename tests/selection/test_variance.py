@@ -23,8 +23,8 @@ def population(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def designs(scores: np.ndarray) -> dict[str, Design]:
     return {
-        "pivotal": PivotalDesign(inclusion_probabilities(scores, SIZE), np.arange(N)),
-        "iid": IndependentDesign(scores, SIZE, np.empty(0, np.int64)),
+        "pivotal": PivotalDesign(inclusion_probabilities(scores, SIZE), np.arange(N), SIZE),
+        "iid": IndependentDesign(scores, SIZE),
     }
 
 
@@ -38,7 +38,7 @@ def test_the_forecast_is_the_error_of_the_draws(name: str) -> None:
         errors.append(sample.weights @ losses[sample.positions] - losses.sum())
     measured = np.sqrt(np.mean(np.square(errors)))
     # The standard error of the measured one is 1 / √(2 · 1500), below 2%.
-    expected = np.sqrt(design.forecast(losses, np.arange(N), population=N))
+    expected = np.sqrt(design.chances(np.arange(N)).forecast(losses, population=N))
     assert expected == pytest.approx(measured, rel=0.1)
 
 
@@ -58,30 +58,30 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(name: str) -> No
 def test_a_random_part_of_the_losses_forecasts_without_bias(name: str) -> None:
     losses, scores = population()
     design = designs(scores)[name]
-    known = design.forecast(losses, np.arange(N), population=N)
+    known = design.chances(np.arange(N)).forecast(losses, population=N)
     rng = np.random.default_rng(0)
     found = []
     for _ in range(200):
         at = np.sort(rng.choice(N, 400, replace=False))
-        found.append(design.forecast(losses[at], at, population=N))
+        found.append(design.chances(at).forecast(losses[at], population=N))
     assert np.mean(found) == pytest.approx(known, rel=0.1)
 
 
 def test_few_losses_err_to_the_safe_side() -> None:
     losses, scores = population()
     design = designs(scores)["pivotal"]
-    known = design.forecast(losses, np.arange(N), population=N)
+    known = design.chances(np.arange(N)).forecast(losses, population=N)
     rng = np.random.default_rng(0)
     found = []
     for _ in range(200):
         at = np.sort(rng.choice(N, 40, replace=False))
-        found.append(design.forecast(losses[at], at, population=N))
+        found.append(design.chances(at).forecast(losses[at], population=N))
     assert np.mean(found) > known
 
 
 def test_a_sample_that_takes_all_has_no_error() -> None:
     losses, _ = population()
-    design = PivotalDesign(np.ones(N), np.arange(N))
+    design = PivotalDesign(np.ones(N), np.arange(N), N)
     sample = design.draw(np.random.default_rng(0))
     found = estimate_from_subset(design, sample, losses[sample.positions], population=N)
     assert found["low"] == found["high"] == pytest.approx(losses.mean())
@@ -94,7 +94,7 @@ def test_equal_scores_in_no_order_are_as_good_as_uniform(name: str) -> None:
     design = designs(np.ones(N))[name]
     everything = np.arange(N)
     validation = Validation(everything, losses, np.ones(N), np.zeros(N))
-    found = forecast_from_validation(design, validation, size=SIZE, population=N)
+    found = forecast_from_validation(design, validation, population=N)
     assert found.ratio == pytest.approx(1, rel=0.06)
     assert found.source == "all"
     assert found.sentence().endswith("a uniform sample of the same size would do as well")
@@ -107,8 +107,8 @@ def test_certain_records_add_nothing_to_the_error() -> None:
     extreme[certain] *= 1000
     everything = np.arange(N)
     for design in (
-        PivotalDesign(inclusion_probabilities(scores, SIZE, certain), everything),
+        PivotalDesign(inclusion_probabilities(scores, SIZE, certain), everything, SIZE),
         IndependentDesign(scores, SIZE, certain),
     ):
-        expected = design.forecast(losses, everything, population=N)
-        assert design.forecast(extreme, everything, population=N) == pytest.approx(expected, rel=1e-6)
+        expected = design.chances(everything).forecast(losses, population=N)
+        assert design.chances(everything).forecast(extreme, population=N) == pytest.approx(expected, rel=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tithe.selection.candidates import Candidates
 from tithe.selection.methods.regression import UNIFORM, Pilot, influence_scores, pilot_fit
 
 
@@ -48,10 +49,12 @@ def test_features_that_depend_on_one_another_do_no_harm() -> None:
 def test_scores_have_mean_one_and_bound_the_weights() -> None:
     rng = np.random.default_rng(0)
     leverages, residuals = rng.random(100).astype(np.float32), rng.random(100).astype(np.float32)
-    candidates = rng.random(100) < 0.7
-    found = influence_scores(leverages, residuals, candidates)
-    assert found[candidates].mean() == pytest.approx(1)
-    assert found[candidates].min() >= UNIFORM
-    assert set(found[~candidates].tolist()) == {0.0}
-    exact = influence_scores(leverages, np.zeros(100, np.float32), candidates)
-    assert exact[candidates].mean() == pytest.approx(1)
+    influences = np.sqrt(leverages) * residuals
+    candidates = Candidates.without(100, np.flatnonzero(rng.random(100) < 0.3))
+    chosen = candidates[np.arange(100)]
+    found = influence_scores(influences, leverages, candidates)
+    assert found[chosen].mean() == pytest.approx(1)
+    assert found[chosen].min() >= UNIFORM
+    assert set(found[~chosen].tolist()) == {0.0}
+    exact = influence_scores(np.zeros(100, np.float32), leverages, candidates)
+    assert exact[chosen].mean() == pytest.approx(1)

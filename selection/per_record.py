@@ -1,0 +1,156 @@
+"""Quantities of every record that need not be held: worked out block by block, or at the records where they are wanted.
+
+A selection holds 16 bytes a record: cluster and distance, place in the order, score. All else is a function of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+BLOCK = 1 << 18
+"""Records that are worked on at once: enough that the loop over blocks costs nothing, few enough for the caches."""
+
+# Entries of the table by which records are looked for: as many as records up to here, then a filter.
+_TABLE = 1 << 24
+
+
+class PerRecord(Protocol):
+    """A quantity of n records, in part or at chosen ones. Arrays of shape (n,) fit, in memory or mapped from disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        """Of the records of a slice (with bounds, step 1), or at positions of shape (m,)."""
+        ...
+
+
+class Derived:
+    """A function of other quantities, record by record."""
+
+    def __init__(self, function: Callable[..., npt.NDArray[Any]], first: PerRecord, *others: PerRecord) -> None:
+        self._function = function
+        self._of = (first, *others)
+
+    def __len__(self) -> int:
+        return len(self._of[0])
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        return self._function(*(quantity[at] for quantity in self._of))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same for all records."""
+
+    value: float | bool
+    records: int
+
+    def __len__(self) -> int:
+        return self.records
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        count = len(range(*at.indices(self.records))) if isinstance(at, slice) else len(at)
+        return np.full(count, self.value)
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """range(count) in slices of BLOCK records."""
+    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+def worked_out(quantity: PerRecord, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A quantity as an array of shape (n,)."""
+    held = np.empty(len(quantity), dtype)
+    for part in blocks(len(quantity)):
+        held[part] = quantity[part]
+    return held
+
+
+def total(quantity: PerRecord) -> float:
+    """Σ over all records."""
+    return float(sum(float(quantity[part].sum(dtype=np.float64)) for part in blocks(len(quantity))))
+
+
+def totals(labels: PerRecord, groups: int, quantity: PerRecord | None = None) -> Floats:
+    """Σ over the records of each group, or their number; `labels` are from range(groups)."""
+    found = np.zeros(groups)
+    for part in blocks(len(labels)):
+        weights = None if quantity is None else quantity[part]
+        found += np.bincount(labels[part], weights, minlength=groups)
+    return found
+
+
+def extremes(quantity: PerRecord) -> tuple[float, float]:
+    """The smallest and the largest of n >= 1."""
+    found = [(float(values.min()), float(values.max())) for values in map(quantity.__getitem__, blocks(len(quantity)))]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def cumulated(quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
+    """Each block with its cumulated sums: before its first record, and after each; shape (m + 1,)."""
+    so_far = 0.0
+    for part in blocks(len(quantity)):
+        values = quantity[part]
+        sums = np.empty(len(values) + 1)
+        sums[0] = 0.0
+        np.cumsum(values, out=sums[1:], dtype=np.float64)
+        sums += so_far
+        so_far = float(sums[-1])
+        yield part, sums
+
+
+def located(targets: Floats, masses: PerRecord) -> tuple[Positions, Floats, Floats]:
+    """For each target, ascending: the first record whose cumulated mass passes it; the sums before and after it.
+
+    A target that all masses together do not reach, by rounding, falls on the last record that has one.
+    """
+    at, before, after = np.zeros(len(targets), np.int64), np.zeros(len(targets)), np.zeros(len(targets))
+    done = 0
+    last = (0, 0.0, 0.0)
+    for part, sums in cumulated(masses):
+        reached = done + int(np.searchsorted(targets[done:], sums[-1], side="left"))
+        found = np.searchsorted(sums[1:], targets[done:reached], side="right")
+        at[done:reached], before[done:reached], after[done:reached] = part.start + found, sums[found], sums[found + 1]
+        done = reached
+        if sums[-1] > sums[0]:
+            i = int(np.searchsorted(sums[1:], sums[-1], side="left"))
+            last = (part.start + i, float(sums[i]), float(sums[i + 1]))
+    at[done:], before[done:], after[done:] = last
+    return at, before, after
+
+
+class Few:
+    """Some records, to be recognised among many."""
+
+    def __init__(self, positions: Positions) -> None:
+        """`positions` are ascending and distinct."""
+        self.positions = positions
+        # Most of the others are told apart by one look into a table of bounded size.
+        size = min(_TABLE, int(positions[-1]) + 1) if len(positions) else 1
+        self._table = np.zeros(size, bool)
+        self._table[positions % size] = True
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def among(self, at: slice | npt.NDArray[Any]) -> tuple[Positions, Positions]:
+        """Where they are among the records of a slice or at given positions, and which of them these are."""
+        if len(self) == 0:
+            none = np.empty(0, np.int64)
+            return none, none
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(int(self.positions[-1]) + 1)
+            first, last = np.searchsorted(self.positions, [start, stop])
+            return self.positions[first:last] - start, np.arange(first, last)
+        likely = np.flatnonzero(self._table[at % len(self._table)])
+        which = np.minimum(np.searchsorted(self.positions, at[likely]), len(self) - 1)
+        right = self.positions[which] == at[likely]
+        return likely[right], which[right]
