@@ -95,7 +95,7 @@ def forecast(
         raise TitheError(f"{options.inputs[0]}: the input holds no usable records")
     reading = time.perf_counter() - start
     plan = options.plan(records)
-    points = min(records, plan.clusters * clustering.POINTS_PER_CENTRE)
+    points = min(records, clustering.training_points(plan.clusters))
     searched = records + clustering.training_visits(points, plan.clusters)
     search_rate = _search_rate(plan.clusters, dimensions)
     passes = 3 if in_place else 2
@@ -151,9 +151,10 @@ def _search_rate(k: int, dimensions: int) -> float:
     rng = np.random.default_rng(0)
     centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
     block = rng.standard_normal((4096, dimensions), dtype=np.float32)
-    clustering.search_all(block[:64], centroids)
+    search = make_search(centroids, centroids + 0.1 * block[0], 0.005)
+    search_all(block[:64], search)
     start = time.perf_counter()
-    clustering.search_all(block, centroids)
+    search_all(block, search)
     return len(block) / (time.perf_counter() - start)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
 from tithe.selection import blas, clustering
 from tithe.selection.bad_records import BadRecords
+from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule, choose_rule
 from tithe.selection.embedding import (
@@ -36,8 +37,8 @@ from tithe.selection.work_folder import WorkFolder
 
 Encoder = TextEncoder | RecordEncoder
 
-# Changes when the same key would give other embeddings or clusters.
-_VERSION = 1
+# Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
+_VERSION = 2
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
 _TRAINING_STREAM = 1
@@ -128,7 +129,7 @@ def lay(
         with work.adding("clusters", key) as folder:
             for name in _ARRAYS:
                 _save(folder / f"{name}.npy", getattr(clusters, name))
-            _write_facts(folder, {"cost": clusters.cost, **_bad_facts(bad)})
+            _write_facts(folder, {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search), **_bad_facts(bad)})
     reused = {"embeddings": embedded.reused, "clusters": entry is not None}
     return Groundwork(
         rule,
@@ -211,15 +212,16 @@ def _embed(
 def _cluster(options: Options, records: int, plan: Plan, embeddings: Embeddings, stages: Stages) -> Clustering:
     with stages("draw training points", records) as advance:
         rng = np.random.default_rng([options.cluster_seed, _TRAINING_STREAM])
-        points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng, advance)
+        points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
         raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
     k = min(plan.clusters, len(points))
     with stages("train", clustering.training_visits(len(points), k)) as advance:
         centroids = clustering.train(points, k, seed=options.cluster_seed, advance=advance)
+    trial = points[: clustering.TRIAL].copy()
     del points
     with stages("assign", 2 * records) as advance:
-        return clustering.cluster(embeddings.blocks, centroids, advance=advance)
+        return clustering.cluster(embeddings.blocks, centroids, trial=trial, advance=advance)
 
 
 def _load_embeddings(entry: Path, corpus: Corpus, bad: BadRecords, *, with_lengths: bool) -> _Embedded:
@@ -241,7 +243,7 @@ def _load_clusters(entry: Path, bad: BadRecords) -> Clustering:
         arrays = [np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
     except (OSError, ValueError, EOFError) as error:
         raise TitheError(f"{entry}: is damaged ({error}); delete the folder") from error
-    return Clustering(*arrays, cost=facts["cost"])
+    return Clustering(*arrays, cost=facts["cost"], search=facts["search"] and SearchQuality(**facts["search"]))
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -17,11 +17,11 @@ from tithe.selection.clustering import (
     Clustering,
     cluster,
     sampling_order,
-    search_all,
     similarity_order,
     train,
     training_visits,
 )
+from tithe.selection.nearest import search_all
 
 Blocks = Callable[[], Iterator[np.ndarray]]
 
