@@ -127,7 +127,7 @@ def cluster(
     `trial` are records at random, such as the sample that the centroids learnt from. With them, many centroids are
     searched by cells, so that a few records are assigned to a centroid that is not quite the nearest.
     """
-    search = exact(centroids) if trial is None else make_search(centroids, trial, _FINAL_TOLERANCE)
+    search = exact(centroids) if trial is None else final_search(centroids, trial)
     labels, centres, centre_vectors, cost = _assign(blocks(), centroids, search, advance)
     by_cells = isinstance(search, CellSearch)
     checked = _at_random(len(labels)) if by_cells else np.empty(0, np.int64)
@@ -223,6 +223,11 @@ def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
 def _stages(points: int, k: int) -> list[tuple[int, int]]:
     # A part with few points a centre would only fit noise.
     return [(max(min(points, 8 * k), int(points * share)), iterations) for share, iterations in _STAGES]
+
+
+def final_search(centroids: Vectors, trial: Vectors) -> Search:
+    """The search by which `cluster` assigns records like those of `trial`."""
+    return make_search(centroids, trial, _FINAL_TOLERANCE)
 
 
 def _at_random(records: int) -> npt.NDArray[np.int64]:

@@ -17,6 +17,7 @@ from tithe.selection.corpus import Corpus, TextRule, open_corpus
 from tithe.selection.embedding import LookedUpEmbeddings, measure, usable_texts
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import Encoder, check_field, find_text_rule
+from tithe.selection.nearest import search_all
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
 from tithe.selection.pipeline import Notify, loss_source
@@ -150,8 +151,8 @@ def _search_rate(k: int, dimensions: int) -> float:
     """Records a second against k centroids, measured."""
     rng = np.random.default_rng(0)
     centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
-    block = rng.standard_normal((4096, dimensions), dtype=np.float32)
-    search = make_search(centroids, centroids + 0.1 * block[0], 0.005)
+    block = centroids[rng.integers(k, size=4096)] + rng.standard_normal((4096, dimensions), dtype=np.float32) / 2
+    search = clustering.final_search(centroids, block)
     search_all(block[:64], search)
     start = time.perf_counter()
     search_all(block, search)

@@ -129,7 +129,10 @@ def lay(
         with work.adding("clusters", key) as folder:
             for name in _ARRAYS:
                 _save(folder / f"{name}.npy", getattr(clusters, name))
-            _write_facts(folder, {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search), **_bad_facts(bad)})
+            _write_facts(
+                folder,
+                {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search), **_bad_facts(bad)},
+            )
     reused = {"embeddings": embedded.reused, "clusters": entry is not None}
     return Groundwork(
         rule,
