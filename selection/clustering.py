@@ -78,7 +78,8 @@ def train(sample: Vectors, k: int, *, seed: int, advance: Callable[[int], object
     """Centroids of shape (k, d) by Lloyd's algorithm on a sample in random order, shape (m, d) with m >= k.
 
     Starts from records spread out by `_spread_out`; the first iterations see a small part of the sample, the last
-    ones all of it.
+    ones all of it. Many centroids are searched by cells, from the second iteration of a stage on starting from what
+    the iteration before has found.
     `advance` is told of every record visited (see `training_visits`).
     """
     if not 1 <= k <= len(sample):

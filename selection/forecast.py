@@ -151,7 +151,9 @@ def _search_rate(k: int, dimensions: int) -> float:
     """Records a second against k centroids, measured."""
     rng = np.random.default_rng(0)
     centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
-    block = centroids[rng.integers(k, size=4096)] + rng.standard_normal((4096, dimensions), dtype=np.float32) / 2
+    block = centroids[rng.integers(k, size=4096)] + np.float32(0.5) * rng.standard_normal(
+        (4096, dimensions), dtype=np.float32
+    )
     search = clustering.final_search(centroids, block)
     search_all(block[:64], search)
     start = time.perf_counter()
