@@ -28,22 +28,29 @@ _CELLS, _LARGEST = 8, 2
 
 _ITERATIONS = 4
 
+# Cells to look into beside that of a hint.
+_HINTED_PROBES = 4
+
 # Rows of the trial compared with all targets at once.
 _ROWS = 128
 
 
-def make_search(targets: Vectors, points: Vectors, tolerance: float, hints: Labels | None = None) -> Search:
+def make_search(targets: Vectors, points: Vectors, tolerance: float) -> Search:
     """The exact search of few targets; of many, one by cells, unless it would have to look into most of them.
 
-    What it finds for points like the first of `points`, with hints like theirs, costs at most 1 + tolerance times what
-    the exact search finds, in the sum of squared distances.
+    What it finds for points like the first of `points` costs about 1 + tolerance times what the exact search finds, or
+    less, in the sum of squared distances.
     """
     if len(targets) < LARGE:
         return exact(targets)
     cells = Cells.of(targets)
-    trial = points[:TRIAL]
-    probes = _fewest_probes(cells, trial, tolerance, None if hints is None else hints[: len(trial)])
+    probes = _fewest_probes(cells, points[:TRIAL], tolerance)
     return exact(targets) if 2 * probes > len(cells.means) else CellSearch(cells, probes)
+
+
+def make_hinted_search(targets: Vectors) -> Search:
+    """The exact search of few targets; of many, one by cells for points of which the nearest target is nearly known."""
+    return exact(targets) if len(targets) < LARGE else CellSearch(Cells.of(targets), _HINTED_PROBES)
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def means(points: Vectors, labels: Labels, previous: Vectors) -> Vectors:
     return np.where(counts > 0, (members @ points) / np.maximum(counts, 1), previous)
 
 
-def _fewest_probes(cells: Cells, trial: Vectors, tolerance: float, hints: Labels | None) -> int:
+def _fewest_probes(cells: Cells, trial: Vectors, tolerance: float) -> int:
     """The fewest cells to look into so that the mean squared distance is at most 1 + tolerance times the least."""
     halves, mean_halves = _half_squares(cells.targets), _half_squares(cells.means)
     total = np.zeros(len(cells.means))
@@ -156,11 +163,7 @@ def _fewest_probes(cells: Cells, trial: Vectors, tolerance: float, hints: Labels
         distances = np.maximum(squares + 2 * (halves - rows @ cells.targets.T), 0)
         order = np.argsort(mean_halves - rows @ cells.means.T, axis=1, kind="stable")
         nearest = np.minimum.reduceat(distances, cells.bounds[:-1], axis=1)
-        found = np.minimum.accumulate(np.take_along_axis(nearest, order, axis=1), axis=1)
-        if hints is not None:
-            hinted = np.take_along_axis(nearest, cells.cell_of[hints[start : start + _ROWS], None], axis=1)
-            found = np.minimum(found, hinted)
-        total += found.sum(axis=0)
+        total += np.minimum.accumulate(np.take_along_axis(nearest, order, axis=1), axis=1).sum(axis=0)
     return 1 + int(np.argmax(total <= (1 + tolerance) * total[-1]))
 
 

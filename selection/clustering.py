@@ -16,7 +16,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tithe.selection import cells
-from tithe.selection.cells import CellSearch, SearchQuality, make_search, means
+from tithe.selection.cells import CellSearch, SearchQuality, make_hinted_search, make_search, means
 from tithe.selection.nearest import BLOCK as BLOCK
 from tithe.selection.nearest import Labels, Search, Vectors, exact, search_all, search_blocks
 from tithe.selection.parallel import ordered_map
@@ -38,13 +38,11 @@ _STAGES = ((1 / 4, 12), (1.0, 4))
 # Rounds of the seeding, and points for each of many centroids that it sees.
 _SEEDING_ROUNDS, _SEEDING_POINTS = 8, 8
 
-# How much more than the nearest centroids those found by cells may cost in training: less once a search starts from
-# what the iteration before has found, which alone would be hardly worse.
-_TOLERANCE, _HINTED_TOLERANCE = 0.01, 0.002
+# How much more than the nearest centroids those found by cells may cost, in training and for the records' clusters.
+_TOLERANCE, _FINAL_TOLERANCE = 0.01, 0.005
 
-# The same for the records' clusters; and of how many records the nearest centroid is looked up, to state what came
-# of it.
-_FINAL_TOLERANCE, _CHECKED = 0.005, 1000
+# Records of which the nearest centroid is looked up to state what came of it.
+_CHECKED = 1000
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def train(sample: Vectors, k: int, *, seed: int, advance: Callable[[int], object
         part = sample[:points]
         labels, previous = None, None
         for _ in range(iterations):
-            search = make_search(centroids, part, _TOLERANCE if labels is None else _HINTED_TOLERANCE, labels)
+            search = make_search(centroids, part, _TOLERANCE) if labels is None else make_hinted_search(centroids)
             labels, _ = search_all(part, search, advance, hints=labels)
             if previous is not None and np.array_equal(labels, previous):
                 break
