@@ -1,4 +1,4 @@
-"""k-means over a stream of embeddings, by FAISS's exact search.
+"""k-means over a stream of embeddings, by exact search or, for many centroids, by cells.
 
 The Lloyd iterations are here, not in `faiss.Kmeans`, for two reasons that `tests/benchmarks` measures: centroids
 learn on growing parts of the sample, which reaches the same cost in a fraction of the time; and every search runs
@@ -10,30 +10,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
-from tithe.selection.blas import load_faiss
+from tithe.selection import cells
+from tithe.selection.cells import CellSearch, SearchQuality, make_hinted_search, make_search, means
+from tithe.selection.nearest import BLOCK as BLOCK
+from tithe.selection.nearest import Labels, Search, Vectors, exact, search_all, search_blocks
 from tithe.selection.parallel import ordered_map
 from tithe.selection.per_record import totals
 
-Vectors = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
+# Training points a centre, as in faiss.Kmeans: more hardly lowers the cost. Of many centres, fewer points, so that they
+# fit into memory.
+POINTS_PER_CENTRE, _FEWER_POINTS = 256, 32
 
-# Training points a centre, as in faiss.Kmeans: more hardly lowers the cost.
-POINTS_PER_CENTRE = 256
+# Points that a sample for many centres has at least.
+_MANY_POINTS = POINTS_PER_CENTRE * 4096
 
-# Records a search handles at once. Fixed: BLAS rounds the rows at the edge of a block differently.
-BLOCK = 16_384
+# Points that `cluster` needs to try out a search.
+TRIAL = cells.TRIAL
 
 # Share of the sample and iterations of each stage of the training: 7 passes over the sample where faiss.Kmeans
 # makes 25, at the same cost, since the start is better.
 _STAGES = ((1 / 4, 12), (1.0, 4))
 
-_SEEDING_ROUNDS = 8
+# Rounds of the seeding, and points for each of many centroids that it sees.
+_SEEDING_ROUNDS, _SEEDING_POINTS = 8, 8
+
+# How much more than the nearest centroids those found by cells may cost, in training and for the records' clusters.
+_TOLERANCE, _FINAL_TOLERANCE = 0.01, 0.005
+
+# Records of which the nearest centroid is looked up to state what came of it.
+_CHECKED = 1000
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,8 @@ class Clustering:
     """Embeddings of the centres, shape (k, d)."""
     cost: float
     """k-means cost: the sum of squared distances to the nearest centroid."""
+    search: SearchQuality | None = None
+    """How near that centroid is to the nearest, where not every record was compared with every centroid."""
 
     @property
     def k(self) -> int:
@@ -60,28 +72,37 @@ class Clustering:
         return totals(self.labels, self.k).astype(np.int64)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # the number of threads must not change how BLAS rounds
 def train(sample: Vectors, k: int, *, seed: int, advance: Callable[[int], object] = lambda n: None) -> Vectors:
     """Centroids of shape (k, d) by Lloyd's algorithm on a sample in random order, shape (m, d) with m >= k.
 
     Starts from records spread out by `_spread_out`; the first iterations see a small part of the sample, the last
-    ones all of it.
+    ones all of it. Many centroids are searched by cells, from the second iteration of a stage on starting from what
+    the iteration before has found.
     `advance` is told of every record visited (see `training_visits`).
     """
     if not 1 <= k <= len(sample):
         raise ValueError(f"{k} clusters need at least {k} records, not {len(sample)}")
     rng = np.random.default_rng(seed)
-    centroids = _spread_out(sample[: _stages(len(sample), k)[0][0]], k, rng)
+    first = _stages(len(sample), k)[0][0]
+    centroids = _spread_out(sample[: first if k < cells.LARGE else _SEEDING_POINTS * k], k, rng)
     for points, iterations in _stages(len(sample), k):
         part = sample[:points]
-        previous = None
+        labels, previous = None, None
         for _ in range(iterations):
-            labels, _ = search_all(part, centroids, advance)
+            search = make_search(centroids, part, _TOLERANCE) if labels is None else make_hinted_search(centroids)
+            labels, _ = search_all(part, search, advance, hints=labels)
             if previous is not None and np.array_equal(labels, previous):
                 break
-            centroids = _means(part, labels, centroids)
+            centroids = means(part, labels, centroids)
             _split_large(centroids, np.bincount(labels, minlength=k), rng)
             previous = labels
     return centroids
+
+
+def training_points(k: int) -> int:
+    """How many records `train` should see: 256 a centre, and for more than 4,096 centres a million or 32 a centre."""
+    return min(POINTS_PER_CENTRE * k, max(_MANY_POINTS, _FEWER_POINTS * k))
 
 
 def training_visits(points: int, k: int) -> int:
@@ -89,25 +110,29 @@ def training_visits(points: int, k: int) -> int:
     return sum(part * iterations for part, iterations in _stages(points, k))
 
 
-def search_all(
-    points: Vectors, centroids: Vectors, advance: Callable[[int], object] = lambda n: None
-) -> tuple[Labels, npt.NDArray[np.float32]]:
-    """Nearest centroid of each point, and the squared distance to it; both of shape (m,)."""
-    found = list(_search(_cut(points), centroids, advance))
-    labels = np.concatenate([labels[:, 0] for labels, _ in found])
-    return labels, np.concatenate([distances[:, 0] for _, distances in found])
-
-
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def cluster(
-    blocks: Callable[[], Iterable[Vectors]], centroids: Vectors, *, advance: Callable[[int], object] = lambda n: None
+    blocks: Callable[[], Iterable[Vectors]],
+    centroids: Vectors,
+    *,
+    trial: Vectors | None = None,
+    advance: Callable[[int], object] = lambda n: None,
 ) -> Clustering:
     """Assign every record to its nearest centroid, make the nearest record the centre, measure distances to it.
 
     `blocks` gives the embeddings, in order, in blocks of at most BLOCK rows; it is called twice. Clusters
     without a record are dropped and the others renumbered in their order. The distances are to the centre, as
     Algorithm 1 of Axiotis et al. (2024) asks, hence the second pass; `advance` is told of each record in each.
+
+    `trial` are records at random, such as the sample that the centroids learnt from. With them, many centroids are
+    searched by cells, so that a few records are assigned to a centroid that is not quite the nearest.
     """
-    labels, centres, centre_vectors, cost = _assign(blocks(), centroids, advance)
+    search = exact(centroids) if trial is None else final_search(centroids, trial)
+    labels, centres, centre_vectors, cost = _assign(blocks(), centroids, search, advance)
+    by_cells = isinstance(search, CellSearch)
+    checked = _at_random(len(labels)) if by_cells else np.empty(0, np.int64)
+    checked_vectors: list[Vectors] = []
+    found = labels[checked]
     kept = np.flatnonzero(centres >= 0)
     renumbered = np.full(len(centroids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
@@ -124,6 +149,8 @@ def cluster(
     def labelled() -> Iterable[tuple[Vectors, Labels]]:
         start = 0
         for block in blocks():
+            first, last = np.searchsorted(checked, [start, start + len(block)])
+            checked_vectors.append(block[checked[first:last] - start])
             yield block, labels[start : start + len(block)]
             start += len(block)
 
@@ -131,22 +158,8 @@ def cluster(
         distances[at : at + len(distance)] = distance
         at += len(distance)
         advance(len(distance))
-    return Clustering(labels, distances, centres[kept], centre_vectors, cost)
-
-
-def neighbours(vectors: Vectors, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """For each vector the `count` nearest others, nearest first: positions and squared distances, both (k, count).
-
-    1 <= count < k.
-    """
-    found = list(_search(_cut(vectors), vectors, neighbours=count + 1))
-    positions = np.concatenate([block for block, _ in found]).astype(np.int64)
-    squared = np.concatenate([block for _, block in found]).astype(np.float64)
-    # A vector finds itself first, unless others are equal to it.
-    itself = positions == np.arange(len(vectors))[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    shape = (len(vectors), count)
-    return positions[~itself].reshape(shape), np.maximum(squared[~itself], 0.0).reshape(shape)
+    quality = SearchQuality.of(np.concatenate(checked_vectors), centroids, found) if by_cells else None
+    return Clustering(labels, distances, centres[kept], centre_vectors, cost, quality)
 
 
 def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
@@ -159,7 +172,7 @@ def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
     nearest = np.full(len(points), np.inf, np.float32)
     drawn = [chosen]
     while (left := k - sum(map(len, drawn))) > 0:
-        _, found = search_all(points, points[drawn[-1]])
+        _, found = search_all(points, make_search(points[drawn[-1]], points, _TOLERANCE))
         np.minimum(nearest, found, out=nearest)
         nearest[drawn[-1]] = 0.0
         mass = nearest.astype(np.float64)
@@ -177,34 +190,17 @@ def _stages(points: int, k: int) -> list[tuple[int, int]]:
     return [(max(min(points, 8 * k), int(points * share)), iterations) for share, iterations in _STAGES]
 
 
-def _cut(vectors: Vectors) -> Iterable[Vectors]:
-    return (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
+def final_search(centroids: Vectors, trial: Vectors) -> Search:
+    """The search by which `cluster` assigns records like those of `trial`."""
+    return make_search(centroids, trial, _FINAL_TOLERANCE)
 
 
-def _search(
-    blocks: Iterable[Vectors],
-    targets: Vectors,
-    advance: Callable[[int], object] = lambda n: None,
-    *,
-    neighbours: int = 1,
-) -> Iterable[tuple[Labels, npt.NDArray[np.float32]]]:
-    """Positions of the nearest targets and squared distances to them for each block, both (rows, neighbours)."""
-    faiss = load_faiss()
-    index = faiss.IndexFlatL2(targets.shape[1])
-    index.add(targets)
-
-    def search(block: Vectors) -> tuple[Labels, npt.NDArray[np.float32]]:
-        distances, positions = index.search(block, neighbours)
-        return positions.astype(np.int32), distances
-
-    # One thread for each search: the number of threads must not change how BLAS rounds.
-    for found in ordered_map(search, blocks, initializer=partial(faiss.omp_set_num_threads, 1)):
-        advance(len(found[0]))
-        yield found
+def _at_random(records: int) -> npt.NDArray[np.int64]:
+    return np.sort(np.random.default_rng(0).choice(records, min(records, _CHECKED), replace=False))
 
 
 def _assign(
-    blocks: Iterable[Vectors], centroids: Vectors, advance: Callable[[int], object]
+    blocks: Iterable[Vectors], centroids: Vectors, search: Search, advance: Callable[[int], object]
 ) -> tuple[Labels, npt.NDArray[np.int64], Vectors, float]:
     """Labels, the nearest record to each centroid (-1: none) with its embedding, and the cost."""
     k = len(centroids)
@@ -213,15 +209,14 @@ def _assign(
     nearest = np.full(k, np.inf, np.float32)
     labels: list[Labels] = []
     cost, start = 0.0, 0
-    in_search: list[Vectors] = []  # the blocks that _search has taken and not yet answered
+    in_search: list[Vectors] = []  # the blocks that search_blocks has taken and not yet answered
 
     def remembered() -> Iterable[Vectors]:
         for block in blocks:
             in_search.append(block)
             yield block
 
-    for labels_found, distances in _search(remembered(), centroids, advance):
-        label, distance = labels_found[:, 0], distances[:, 0]
+    for label, distance in search_blocks(search, ((block, None) for block in remembered()), advance):
         block = in_search.pop(0)
         order = np.lexsort((distance, label))
         first = order[np.flatnonzero(np.diff(label[order], prepend=-1))]
@@ -235,15 +230,6 @@ def _assign(
     return np.concatenate(labels), centres, centre_vectors, cost
 
 
-def _means(points: Vectors, labels: Labels, previous: Vectors) -> Vectors:
-    """Mean of the points of each cluster, the previous centroid where it has none; shape (k, d)."""
-    counts = np.bincount(labels, minlength=len(previous)).astype(np.float32)[:, None]
-    members = csr_matrix(
-        (np.ones(len(labels), np.float32), (labels, np.arange(len(labels)))), shape=(len(previous), len(labels))
-    )
-    return np.where(counts > 0, (members @ points) / np.maximum(counts, 1), previous)
-
-
 def _split_large(centroids: Vectors, sizes: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
     """Give every centroid without points a place beside one with many, chosen in proportion to size - 1.
 
@@ -251,11 +237,13 @@ def _split_large(centroids: Vectors, sizes: npt.NDArray[np.int64], rng: np.rando
     """
     empty = np.flatnonzero(sizes == 0)
     spare = np.maximum(sizes - 1, 0).astype(np.float64)
-    for centroid in empty:
-        if spare.sum() <= 0:
+    shift = np.where(np.arange(centroids.shape[1]) % 2 == 0, 1 / 1024, -1 / 1024).astype(np.float32)
+    # One by one, unless each draw would take long: a donor can give more than once.
+    for placed in [empty] if len(centroids) >= cells.LARGE else empty[:, None]:
+        placed = placed[: np.count_nonzero(spare)]
+        if len(placed) == 0:
             break
-        donor = rng.choice(len(spare), p=spare / spare.sum())
-        shift = np.where(np.arange(centroids.shape[1]) % 2 == 0, 1 / 1024, -1 / 1024).astype(np.float32)
-        centroids[centroid] = centroids[donor] * (1 + shift)
-        centroids[donor] = centroids[donor] * (1 - shift)
-        spare[donor] = spare[centroid] = max(spare[donor] / 2, 0)
+        donors = rng.choice(len(spare), len(placed), replace=False, p=spare / spare.sum())
+        centroids[placed] = centroids[donors] * (1 + shift)
+        centroids[donors] = centroids[donors] * (1 - shift)
+        spare[donors] = spare[placed] = spare[donors] / 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import blas, clustering
 from tithe.selection.bad_records import BadRecords
+from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule, choose_rule
 from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
@@ -26,7 +27,7 @@ from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder, writing
 
-# Changes when the same key would give other embeddings or clusters.
+# Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
 _VERSION = 2
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
@@ -158,7 +159,7 @@ def _centroids(
         return np.load(entry / "centroids.npy", allow_pickle=False)
     with stages("draw training points", records) as advance:
         rng = np.random.default_rng([options.cluster_seed, _TRAINING_STREAM])
-        points = embeddings.sample(plan.clusters * clustering.POINTS_PER_CENTRE, rng, advance)
+        points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
         raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
     k = min(plan.clusters, len(points))

@@ -94,6 +94,7 @@ def describe(
         "k": clusters.k,
         "k_requested": ground.plan.clusters,
         "kmeans_cost": clusters.cost,
+        "assignment": {"exact": True} if clusters.search is None else {"exact": False, **asdict(clusters.search)},
         "epsilon": ground.plan.epsilon,
         "z": options.z,
         "lambda": outcome.judgement.scores.smoothness,

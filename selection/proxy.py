@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.clustering import neighbours
+from tithe.selection.nearest import neighbours
 from tithe.selection.per_record import Constant, PerRecord
 
 Floats = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tithe.selection.candidates import Candidates
-from tithe.selection.clustering import search_all
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement, over_blocks
+from tithe.selection.nearest import search_all
 from tithe.selection.options import Options
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sampling import draw_pivotal, inclusion_probabilities

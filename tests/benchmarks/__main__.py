@@ -28,6 +28,7 @@ NAMES = (
     "end_to_end",
     "precomputed",
     "kmeans",
+    "large_k",
     "blas",
     "threads",
     "state",

@@ -80,7 +80,7 @@ T0_MINILM = 8000
 def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
     """What `tithe select --clusters K --size SIZE --cluster-seed SEED` lays under vectors of shape (n, d)."""
     n = len(vectors)
-    sample = np.random.default_rng([seed, 1]).permutation(n)[: k * clustering.POINTS_PER_CENTRE]
+    sample = np.random.default_rng([seed, 1]).permutation(n)[: clustering.training_points(k)]
     centroids = clustering.train(vectors[sample], min(k, n), seed=seed)
     embeddings = InMemory(vectors)
     clusters = clustering.cluster(embeddings.blocks, centroids)

@@ -14,7 +14,8 @@ from tests.benchmarks.common import Table, data
 from tests.benchmarks.lexical import _t0, embed_lexical
 from tests.benchmarks.precomputed import made_vectors
 from tithe.selection.blas import load_faiss
-from tithe.selection.clustering import search_all, train
+from tithe.selection.clustering import train
+from tithe.selection.nearest import search_all
 
 
 def run() -> list[Table]:

@@ -19,8 +19,9 @@ from sklearn.preprocessing import normalize
 
 from tests.benchmarks.common import Table, data
 from tithe.embedders.lexical import LexicalEncoder
-from tithe.selection.clustering import search_all, train
+from tithe.selection.clustering import train
 from tithe.selection.encode import ENCODER_BATCH
+from tithe.selection.nearest import search_all
 
 SEEDS = (0, 1, 2)
 

@@ -16,10 +16,10 @@ from tithe.selection.clustering import (
     BLOCK,
     Clustering,
     cluster,
-    search_all,
     train,
     training_visits,
 )
+from tithe.selection.nearest import search_all
 
 Blocks = Callable[[], Iterator[np.ndarray]]
 
