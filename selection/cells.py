@@ -21,12 +21,15 @@ from tithe.selection.nearest import Distances, Labels, Search, Vectors, exact, s
 LARGE = 4096
 
 # Points of which the nearest target is looked up, to learn how many cells to look into.
-TRIAL = 1000
+TRIAL = 2048
 
 # Cells for each √k, and the size of the largest in terms of the average: a large one is looked into by many points.
 _CELLS, _LARGEST = 8, 2
 
 _ITERATIONS = 4
+
+# What it takes to gather a point for a cell, in targets that it could be compared with meanwhile (measured).
+_GATHERING = 26
 
 # Cells to look into beside that of a hint.
 _HINTED_PROBES = 4
@@ -36,7 +39,7 @@ _ROWS = 128
 
 
 def make_search(targets: Vectors, points: Vectors, tolerance: float) -> Search:
-    """The exact search of few targets; of many, one by cells, unless it would have to look into most of them.
+    """The exact search of few targets; of many, one by cells, unless that would not be faster.
 
     What it finds for points like the first of `points` costs about 1 + tolerance times what the exact search finds, or
     less, in the sum of squared distances.
@@ -45,7 +48,9 @@ def make_search(targets: Vectors, points: Vectors, tolerance: float) -> Search:
         return exact(targets)
     cells = Cells.of(targets)
     probes = _fewest_probes(cells, points[:TRIAL], tolerance)
-    return exact(targets) if 2 * probes > len(cells.means) else CellSearch(cells, probes)
+    # To gather a point for one more cell takes as long as to compare it with some more targets.
+    compared = len(cells.means) + probes * (len(targets) / len(cells.means) + _GATHERING)
+    return CellSearch(cells, probes) if compared < len(targets) else exact(targets)
 
 
 def make_hinted_search(targets: Vectors) -> Search:

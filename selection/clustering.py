@@ -43,7 +43,7 @@ _SEEDING_ROUNDS, _SEEDING_POINTS = 8, 8
 _TOLERANCE, _FINAL_TOLERANCE = 0.01, 0.005
 
 # Records of which the nearest centroid is looked up to state what came of it.
-_CHECKED = 1000
+_CHECKED = 8192
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,22 @@ def training_visits(points: int, k: int) -> int:
     return sum(part * iterations for part, iterations in _stages(points, k))
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@dataclass(frozen=True)
+class Assignment:
+    """Every record's centroid, and the record nearest to each centroid."""
+
+    labels: Labels
+    """Centroid of each record, shape (n,)."""
+    centroids: Vectors
+    nearest: npt.NDArray[np.int64]
+    """Position of the record nearest to each centroid, shape (k,); -1 where the centroid has no record."""
+    nearest_vectors: Vectors
+    """Embeddings of these, shape (k, d)."""
+    cost: float
+    by_cells: bool
+    """Whether not every record was compared with every centroid."""
+
+
 def cluster(
     blocks: Callable[[], Iterable[Vectors]],
     centroids: Vectors,
@@ -118,27 +133,69 @@ def cluster(
     trial: Vectors | None = None,
     advance: Callable[[int], object] = lambda n: None,
 ) -> Clustering:
-    """Assign every record to its nearest centroid, make the nearest record the centre, measure distances to it.
+    """`assign` and `centred` one after the other; `blocks` is called twice."""
+    return centred(assign(blocks(), centroids, trial, advance=advance), blocks(), advance=advance)
 
-    `blocks` gives the embeddings, in order, in blocks of at most BLOCK rows; it is called twice. Clusters
-    without a record are dropped and the others renumbered in their order. The distances are to the centre, as
-    Algorithm 1 of Axiotis et al. (2024) asks, hence the second pass; `advance` is told of each record in each.
 
-    `trial` are records at random, such as the sample that the centroids learnt from. With them, many centroids are
-    searched by cells, so that a few records are assigned to a centroid that is not quite the nearest.
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def assign(
+    blocks: Iterable[Vectors],
+    centroids: Vectors,
+    trial: Vectors | None = None,
+    *,
+    advance: Callable[[int], object] = lambda n: None,
+) -> Assignment:
+    """Assign every record to its nearest centroid.
+
+    `blocks` are the embeddings, in order, in blocks of at most BLOCK rows. `trial` are records at random, such as those
+    that the centroids learnt from: with them, many centroids are searched by cells, so that a few records are assigned
+    to a centroid that is not quite the nearest. `advance` is told of each record.
     """
+    k = len(centroids)
     search = exact(centroids) if trial is None else final_search(centroids, trial)
-    labels, centres, centre_vectors, cost = _assign(blocks(), centroids, search, advance)
-    by_cells = isinstance(search, CellSearch)
-    checked = _at_random(len(labels)) if by_cells else np.empty(0, np.int64)
-    checked_vectors: list[Vectors] = []
-    found = labels[checked]
-    kept = np.flatnonzero(centres >= 0)
-    renumbered = np.full(len(centroids), -1, np.int32)
+    centres = np.full(k, -1, np.int64)
+    centre_vectors = np.zeros_like(centroids)
+    nearest = np.full(k, np.inf, np.float32)
+    labels: list[Labels] = []
+    cost, start = 0.0, 0
+    in_search: list[Vectors] = []  # the blocks that search_blocks has taken and not yet answered
+
+    def remembered() -> Iterable[Vectors]:
+        for block in blocks:
+            in_search.append(block)
+            yield block
+
+    for label, distance in search_blocks(search, ((block, None) for block in remembered()), advance):
+        block = in_search.pop(0)
+        order = np.lexsort((distance, label))
+        first = order[np.flatnonzero(np.diff(label[order], prepend=-1))]
+        better = first[distance[first] < nearest[label[first]]]
+        nearest[label[better]] = distance[better]
+        centres[label[better]] = start + better
+        centre_vectors[label[better]] = block[better]
+        labels.append(label)
+        cost += float(distance.sum(dtype=np.float64))
+        start += len(block)
+    return Assignment(np.concatenate(labels), centroids, centres, centre_vectors, cost, isinstance(search, CellSearch))
+
+
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def centred(
+    assignment: Assignment, blocks: Iterable[Vectors], *, advance: Callable[[int], object] = lambda n: None
+) -> Clustering:
+    """Make the nearest record the centre of each cluster, and measure the distances to it.
+
+    To the centre, not to the centroid: so asks Algorithm 1 of Axiotis et al. (2024). Clusters without a record are
+    dropped and the others renumbered in their order. `blocks` are the embeddings again, and `advance` is told of each.
+    """
+    kept = np.flatnonzero(assignment.nearest >= 0)
+    renumbered = np.full(len(assignment.centroids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-    labels = renumbered[labels]
-    centre_vectors = centre_vectors[kept]
+    labels = renumbered[assignment.labels]
+    centre_vectors = assignment.nearest_vectors[kept]
     distances = np.empty(len(labels), np.float32)
+    checked = _at_random(len(labels)) if assignment.by_cells else np.empty(0, np.int64)
+    checked_vectors: list[Vectors] = []
     at = 0
 
     def measure(item: tuple[Vectors, Labels]) -> npt.NDArray[np.float32]:
@@ -148,7 +205,7 @@ def cluster(
 
     def labelled() -> Iterable[tuple[Vectors, Labels]]:
         start = 0
-        for block in blocks():
+        for block in blocks:
             first, last = np.searchsorted(checked, [start, start + len(block)])
             checked_vectors.append(block[checked[first:last] - start])
             yield block, labels[start : start + len(block)]
@@ -158,8 +215,11 @@ def cluster(
         distances[at : at + len(distance)] = distance
         at += len(distance)
         advance(len(distance))
-    quality = SearchQuality.of(np.concatenate(checked_vectors), centroids, found) if by_cells else None
-    return Clustering(labels, distances, centres[kept], centre_vectors, cost, quality)
+    quality = None
+    if assignment.by_cells:
+        found = assignment.labels[checked]
+        quality = SearchQuality.of(np.concatenate(checked_vectors), assignment.centroids, found)
+    return Clustering(labels, distances, assignment.nearest[kept], centre_vectors, assignment.cost, quality)
 
 
 def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
@@ -197,37 +257,6 @@ def final_search(centroids: Vectors, trial: Vectors) -> Search:
 
 def _at_random(records: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).choice(records, min(records, _CHECKED), replace=False))
-
-
-def _assign(
-    blocks: Iterable[Vectors], centroids: Vectors, search: Search, advance: Callable[[int], object]
-) -> tuple[Labels, npt.NDArray[np.int64], Vectors, float]:
-    """Labels, the nearest record to each centroid (-1: none) with its embedding, and the cost."""
-    k = len(centroids)
-    centres = np.full(k, -1, np.int64)
-    centre_vectors = np.zeros_like(centroids)
-    nearest = np.full(k, np.inf, np.float32)
-    labels: list[Labels] = []
-    cost, start = 0.0, 0
-    in_search: list[Vectors] = []  # the blocks that search_blocks has taken and not yet answered
-
-    def remembered() -> Iterable[Vectors]:
-        for block in blocks:
-            in_search.append(block)
-            yield block
-
-    for label, distance in search_blocks(search, ((block, None) for block in remembered()), advance):
-        block = in_search.pop(0)
-        order = np.lexsort((distance, label))
-        first = order[np.flatnonzero(np.diff(label[order], prepend=-1))]
-        better = first[distance[first] < nearest[label[first]]]
-        nearest[label[better]] = distance[better]
-        centres[label[better]] = start + better
-        centre_vectors[label[better]] = block[better]
-        labels.append(label)
-        cost += float(distance.sum(dtype=np.float64))
-        start += len(block)
-    return np.concatenate(labels), centres, centre_vectors, cost
 
 
 def _split_large(centroids: Vectors, sizes: npt.NDArray[np.int64], rng: np.random.Generator) -> None:

@@ -8,30 +8,35 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-import numpy as np
-
-from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder
+from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.corpus import Corpus, TextRule, open_corpus
+from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.embedded import Encoder
-from tithe.selection.embeddings import LookedUpEmbeddings
-from tithe.selection.encode import measure, usable_texts
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import check_field, find_text_rule
+from tithe.selection.manifest import sha256
+from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
+from tithe.selection.parallel import workers
 from tithe.selection.pipeline import Notify, loss_source
 from tithe.selection.plan import Plan
-from tithe.selection.reservoir import Reservoir
-from tithe.selection.stages import Progress, no_progress
+from tithe.selection.stages import Progress, no_progress, peak_memory
 from tithe.selection.subset import check_writable
+from tithe.selection.trial import Trial, search_rate, try_texts, try_vectors
 
-# Records that the trial embeds, and learns from.
-_TRIAL, _TRIAL_FIT = 512, 4096
+# Bytes a second at which vectors are read out of the work folder, and looked at once more in memory.
+_KEPT_RATE, _MEMORY_RATE = 1.0e9, 3.0e9
 
-# Libraries and buffers, before the first record is read.
-_BASE_MEMORY = 350 << 20
+# Seconds a record that the order, the scores, the draw and the evidence take, as measured with 10 million.
+_CHOOSING = 1.5e-6
+
+# Seconds until the first record is read.
+_START = 2.0
+
+# Bytes of a file of which the rate of hashing is taken.
+_HASHED = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,12 @@ class Forecast:
     files: int
     input_bytes: int
     bad_records: int
-    dimensions: int
     memory: int
     """Bytes in memory at the peak."""
     disk: int
-    """Bytes on disk beside the output while the run lasts."""
+    """Bytes that the work folder grows by."""
     seconds: float
+    """Without what a loss source takes."""
 
     def lines(self) -> list[str]:
         """The forecast for people."""
@@ -58,8 +63,8 @@ class Forecast:
             f"clusters  {plan.clusters:,}",
             f"budget    {plan.size:,} records ({plan.size / plan.records:.2%})",
             f"memory    about {_size(self.memory)}",
-            f"disk      about {_size(self.disk)} beside the output while it runs",
-            f"time      about {self.seconds:,.0f} s",
+            f"disk      about {_size(self.disk)} in the work folder",
+            f"time      about {self.seconds:,.0f} s, besides what losses take",
         ]
 
 
@@ -71,13 +76,13 @@ def forecast(
     progress: Progress = no_progress,
     notify: Notify = lambda message: None,
 ) -> Forecast:
-    """Read the corpus once, embed a few of its records, and work out what the whole would take.
+    """Read the corpus, or as much of it as shows how fast that goes, embed a few of its records, and work out the rest.
 
-    Raises what `select` would raise for the same options and records. Nothing is left behind.
+    Nothing is taken for done that lies in the work folder. Raises what `select` would raise for the same options and
+    the records read. Nothing is left behind.
     """
     outputs = Outputs.of(options.output, overwrite=True)
     losses = loss_source(options, options.loss)
-    start = time.perf_counter()
     with TemporaryDirectory(prefix="tithe-") as folder:
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
         if options.output is not None:
@@ -88,75 +93,75 @@ def forecast(
         if rule is not None:
             notify(f"text: {rule.name}")
         bad = BadRecords(options.on_bad_record)
-        dimensions, embedding_rate = _trial(options, encoder, corpus, rule, bad, progress)
-        records = corpus.row_count()
-        files = len(corpus.files)
-        input_bytes = sum(file.size for file in corpus.files)
-        in_place = isinstance(encoder, RecordEncoder) and corpus.schema is not None
-    if records == len(bad):
-        raise TitheError(f"{options.inputs[0]}: the input holds no usable records")
-    reading = time.perf_counter() - start
-    plan = options.plan(records)
-    points = min(records, plan.clusters * clustering.POINTS_PER_CENTRE)
-    searched = records + clustering.training_visits(points, plan.clusters)
-    search_rate = _search_rate(plan.clusters, dimensions)
-    passes = 3 if in_place else 2
+        with progress("read", corpus.known_rows, "records") as advance:
+            if isinstance(encoder, RecordEncoder):
+                trial = try_vectors(encoder, corpus, bad, normalize=options.unit_length, advance=advance)
+            else:
+                assert rule is not None
+                trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
+        if trial.records == trial.bad:
+            raise TitheError(f"{options.inputs[0]}: the input holds no usable records")
+        hashing = sum(file.size for file in corpus.files) / _hashing_rate(corpus)
+    plan = options.plan(trial.records)
+    in_place = isinstance(encoder, RecordEncoder) and corpus.schema is not None
+    number = 4 if isinstance(encoder, RecordEncoder) or options.kept_as == "float32" else 2
+    kept = (
+        0
+        if in_place
+        else trial.records * (number * trial.dimensions + (0 if isinstance(encoder, RecordEncoder) else 28))
+    )
+    one_pass = trial.reading.seconds if in_place else kept / _KEPT_RATE
     return Forecast(
         plan=plan,
-        files=files,
-        input_bytes=input_bytes,
-        bad_records=len(bad),
-        dimensions=dimensions,
-        memory=_BASE_MEMORY + 4 * dimensions * (points + 4 * plan.clusters + 8 * clustering.BLOCK) + 16 * records,
-        disk=0 if in_place else 4 * dimensions * records,
-        seconds=passes * reading + records / embedding_rate + searched / search_rate,
+        files=len(corpus.files),
+        input_bytes=sum(file.size for file in corpus.files),
+        bad_records=trial.bad,
+        memory=_memory(plan, trial.dimensions),
+        disk=kept + 8 * trial.records + 8 * trial.dimensions * plan.clusters,
+        seconds=_START
+        + hashing
+        + _embedding(encoder, trial, in_place)
+        + _clustering(plan, trial, one_pass, in_place)
+        + _CHOOSING * trial.records
+        + trial.reading.seconds,  # to find the records of the subset, and the centres' texts
     )
 
 
-def _trial(
-    options: Options,
-    encoder: Encoder,
-    corpus: Corpus,
-    rule: TextRule | None,
-    bad: BadRecords,
-    progress: Progress,
-) -> tuple[int, float]:
-    """Dimensions, and records embedded a second, from a few records of the whole corpus."""
+def _embedding(encoder: Encoder, trial: Trial, in_place: bool) -> float:
+    """Seconds until all vectors can be read."""
     if isinstance(encoder, RecordEncoder):
-        if isinstance(encoder, MeasuredEncoder):
-            measure(encoder, corpus, bad, lambda count: None)
-        dimensions, records, start = 0, 0, time.perf_counter()
-        with progress("read", corpus.known_rows, "records") as advance:
-            for block in LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length).blocks():
-                dimensions = block.shape[1]
-                records += len(block)
-                advance(len(block))
-        return max(dimensions, 1), max(records, 1) / (time.perf_counter() - start)
-    assert rule is not None
-    sample: Reservoir[str] = Reservoir(_TRIAL_FIT, np.random.default_rng(options.seed))
-    with progress("read", corpus.known_rows, "records") as advance:
-        for _, texts in usable_texts(corpus, rule, bad, advance):
-            sample.extend(texts)
-    if not sample.items:
-        return 1, 1.0
-    if isinstance(encoder, FittedEncoder):
-        encoder.fit(sample.items, seed=options.seed)
-    texts = sample.items[:_TRIAL]
-    encoder.encode(texts[:8])  # loads what is loaded at the first use
-    start = time.perf_counter()
-    vectors = encoder.encode(texts)
-    return vectors.shape[1], len(texts) / (time.perf_counter() - start)
+        return trial.fitting.seconds + (0.0 if in_place else trial.reading.seconds)
+    fitting = trial.reading.seconds + trial.fitting.seconds if isinstance(encoder, FittedEncoder) else 0.0
+    return fitting + trial.reading.beside(trial.encoding)
 
 
-def _search_rate(k: int, dimensions: int) -> float:
-    """Records a second against k centroids, measured."""
-    rng = np.random.default_rng(0)
-    centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
-    block = rng.standard_normal((4096, dimensions), dtype=np.float32)
-    clustering.search_all(block[:64], centroids)
-    start = time.perf_counter()
-    clustering.search_all(block, centroids)
-    return len(block) / (time.perf_counter() - start)
+def _clustering(plan: Plan, trial: Trial, one_pass: float, in_place: bool) -> float:
+    """Seconds of the training and of both passes after it, of which each takes `one_pass` to read the vectors."""
+    rate = search_rate(plan.clusters, trial.dimensions)
+    points = min(plan.records, clustering.training_points(plan.clusters))
+    sampling = one_pass if in_place else one_pass * points / plan.records
+    training = clustering.training_visits(points, plan.clusters) / rate
+    looking = 4.0 * plan.records * trial.dimensions / _MEMORY_RATE
+    return sampling + training + max(one_pass, plan.records / rate) + max(one_pass, looking)
+
+
+def _memory(plan: Plan, dimensions: int) -> int:
+    """What this process has needed, libraries and encoder included, and what the selection needs besides."""
+    points = min(plan.records, clustering.training_points(plan.clusters))
+    blocks = 2 * (workers() + 2) * BLOCK
+    vectors = 4 * dimensions * (points + 4 * plan.clusters + blocks)
+    return peak_memory() + max(vectors, 16 * plan.records + 200 * plan.size)
+
+
+def _hashing_rate(corpus: Corpus) -> float:
+    """Bytes a second."""
+    source = corpus.files[0].source
+    with source.open("rb") as file, TemporaryDirectory(prefix="tithe-") as folder:
+        part = Path(folder, "part")
+        part.write_bytes(file.read(_HASHED))
+        start = time.perf_counter()
+        sha256(part)
+        return max(part.stat().st_size, 1) / (time.perf_counter() - start)
 
 
 def _size(count: float) -> str:

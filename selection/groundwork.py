@@ -33,6 +33,7 @@ _VERSION = 2
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
 _TRAINING_STREAM = 1
 
+_CENTROIDS = ("centroids", "trial")
 _ARRAYS = ("labels", "squared_distances", "centres", "centre_vectors")
 
 
@@ -101,13 +102,15 @@ def lay(
     entry = work.find("clusters", key)
     clusters = None if entry is None else _load_clusters(entry, bad)
     if clusters is None:
-        centroids = _centroids(options, records, plan, embedded.embeddings, work, key, stages)
-        with stages("assign", 2 * records) as advance:
-            clusters = clustering.cluster(embedded.embeddings.blocks, centroids, advance=advance)
+        centroids, trial = _centroids(options, records, plan, embedded.embeddings, work, key, stages)
+        with stages("assign", records) as advance:
+            assignment = clustering.assign(embedded.embeddings.blocks(), centroids, trial, advance=advance)
+        with stages("distances", records) as advance:
+            clusters = clustering.centred(assignment, embedded.embeddings.blocks(), advance=advance)
         with work.adding("clusters", key) as folder, writing(work.path):
             for name in _ARRAYS:
                 _save(folder / f"{name}.npy", getattr(clusters, name))
-            write_facts(folder, bad, {"cost": clusters.cost})
+            write_facts(folder, bad, {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search)})
     reused = [*embedded.reused, *(["clusters"] if entry is not None else [])]
     return Groundwork(
         rule,
@@ -152,11 +155,15 @@ def _centroids(
     work: WorkFolder,
     key: Mapping[str, Any],
     stages: Stages,
-) -> npt.NDArray[np.float32]:
-    """Centroids of the clusters: an entry of their own, since training them may take longer than all the rest."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Centroids of the clusters, and some points to try a search with.
+
+    An entry of their own: to train centroids may take longer than all the rest.
+    """
     entry = work.find("centroids", key)
     if entry is not None:
-        return np.load(entry / "centroids.npy", allow_pickle=False)
+        centroids, trial = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _CENTROIDS)
+        return centroids, trial
     with stages("draw training points", records) as advance:
         rng = np.random.default_rng([options.cluster_seed, _TRAINING_STREAM])
         points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
@@ -165,16 +172,18 @@ def _centroids(
     k = min(plan.clusters, len(points))
     with stages("train", clustering.training_visits(len(points), k)) as advance:
         centroids = clustering.train(points, k, seed=options.cluster_seed, advance=advance)
+    found = centroids, points[: clustering.TRIAL].copy()
     with work.adding("centroids", key) as folder, writing(work.path):
-        _save(folder / "centroids.npy", centroids)
-    return centroids
+        for name, array in zip(_CENTROIDS, found, strict=True):
+            _save(folder / f"{name}.npy", array)
+    return found
 
 
 def _load_clusters(entry: Path, bad: BadRecords) -> Clustering:
     facts = read_facts(entry)
     bad.remember(facts["bad_rows"], facts["bad_places"])
     arrays = [np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
-    return Clustering(*arrays, cost=facts["cost"])
+    return Clustering(*arrays, cost=facts["cost"], search=facts["search"] and SearchQuality(**facts["search"]))
 
 
 def _save(path: Path, array: npt.NDArray[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +36,17 @@ class Cost:
 def cost(command: tuple[str, ...] | list[str], **environment: str) -> Cost:
     """Run a command to its end; wall-clock seconds and peak resident memory as the operating system counts them.
 
-    A small process starts it and waits for it: the count of a process begins at what its parent held.
+    A small process starts it and waits for it: the count of a process begins at what its parent held. What tithe keeps
+    for later runs is not kept.
     """
-    run = subprocess.run(
-        [sys.executable, "-S", "-c", _WAITER, *command], env={**SHIPPED, **environment}, capture_output=True, text=True
-    )
+    Path("build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir="build") as cache:
+        run = subprocess.run(
+            [sys.executable, "-S", "-c", _WAITER, *command],
+            env={**SHIPPED, "XDG_CACHE_HOME": str(Path(cache).absolute()), **environment},
+            capture_output=True,
+            text=True,
+        )
     if run.returncode:
         raise RuntimeError(f"{command} failed: {run.stderr[-2000:]}")
     seconds, kib = run.stdout.split()[-2:]

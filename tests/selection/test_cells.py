@@ -98,7 +98,7 @@ def test_the_stated_quality_is_that_of_all_records(points: np.ndarray, centroids
     kept = np.unique(search_all(points, make_search(centroids, points, 0.005))[0])
     recall = (kept[found.labels] == search_all(points, centroids)[0]).mean()
     assert found.search.recall == pytest.approx(recall, abs=0.02)
-    assert found.search.measured_on == 1000
+    assert found.search.measured_on == 8192
     assert cluster(blocks(points), centroids).search is None
 
 

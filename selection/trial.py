@@ -1,0 +1,141 @@
+"""A short trial on the user's own records: how long it takes to read, encode and search them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
+from tithe.selection import clustering
+from tithe.selection.bad_records import BadRecords
+from tithe.selection.corpus import Corpus, TextRule
+from tithe.selection.embeddings import LookedUpEmbeddings
+from tithe.selection.encode import measure, usable_texts
+from tithe.selection.nearest import BLOCK, search_all
+from tithe.selection.parallel import workers
+from tithe.selection.reservoir import Reservoir
+from tithe.selection.stages import Advance
+
+Part = TypeVar("Part")
+
+# Seconds after which the rest of the reading is extrapolated, where the number of records is known without it.
+_READING = 10.0
+
+# Encoding goes on with twice as many texts until it has taken so many seconds, or there are no more.
+_ENCODING = 2.0
+_FIRST_TEXTS, _TEXTS = 256, 4096
+
+
+@dataclass
+class Work:
+    """Seconds that something takes: by the clock, and of all processors together."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add what the block takes."""
+        clock, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.seconds += time.perf_counter() - clock
+        self.cpu += time.process_time() - cpu
+
+    def times(self, factor: float) -> Work:
+        """The same so many times."""
+        return Work(self.seconds * factor, self.cpu * factor)
+
+    def beside(self, other: Work) -> float:
+        """Seconds that both take, one beside the other."""
+        return max(self.seconds, other.seconds, (self.cpu + other.cpu) / workers())
+
+
+@dataclass
+class Trial:
+    """What was found out about a corpus and its encoder."""
+
+    records: int = 0
+    bad: int = 0
+    """Bad ones among those read."""
+    dimensions: int = 1
+    reading: Work = field(default_factory=Work)
+    """Of all records, with the making of their texts where the encoder reads texts."""
+    fitting: Work = field(default_factory=Work)
+    """Of the encoder, besides the reading; for one that measures records, the reading is in it."""
+    encoding: Work = field(default_factory=Work)
+    """Of the texts of all records."""
+
+
+def try_texts(
+    encoder: TextEncoder, corpus: Corpus, rule: TextRule, bad: BadRecords, *, seed: int, advance: Advance
+) -> Trial:
+    """Read the texts of a corpus, fit the encoder where it is to be fitted, encode some of the texts."""
+    trial = Trial()
+    fitted = isinstance(encoder, FittedEncoder)
+    sample: Reservoir[str] = Reservoir(encoder.fit_records if fitted else _TEXTS, np.random.default_rng(seed))
+    for _, texts in _timed(usable_texts(corpus, rule, bad, advance), trial, corpus, lambda part: len(part[1])):
+        sample.extend(texts)
+    trial.records, trial.bad = corpus.row_count(), len(bad)
+    if not sample.items:
+        return trial
+    if fitted:
+        with trial.fitting.timed():
+            encoder.fit([text[: encoder.fit_characters] for text in sample.items], seed=seed)
+    encoder.encode(sample.items[:8])  # loads what is loaded at the first use
+    count = _FIRST_TEXTS
+    while True:
+        texts, encoding = sample.items[:count], Work()
+        with encoding.timed():
+            trial.dimensions = encoder.encode(texts).shape[1]
+        if encoding.seconds >= _ENCODING or count >= len(sample.items):
+            break
+        count *= 2
+    trial.encoding = encoding.times(trial.records / len(texts))
+    return trial
+
+
+def try_vectors(encoder: RecordEncoder, corpus: Corpus, bad: BadRecords, *, normalize: bool, advance: Advance) -> Trial:
+    """Read the vectors of a corpus that exist already."""
+    trial = Trial()
+    if isinstance(encoder, MeasuredEncoder):
+        with trial.fitting.timed():
+            measure(encoder, corpus, bad, lambda count: None)
+    vectors = LookedUpEmbeddings(corpus, encoder, bad, normalize=normalize)
+    for block in _timed(vectors.blocks(), trial, corpus, len):
+        trial.dimensions = block.shape[1]
+        advance(len(block))
+    trial.records, trial.bad = corpus.row_count(), len(bad)
+    return trial
+
+
+def search_rate(k: int, dimensions: int) -> float:
+    """Records a second that are compared with k centroids, on all cores."""
+    rng = np.random.default_rng(0)
+    centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
+    points = centroids[rng.integers(k, size=workers() * BLOCK)]
+    points += np.float32(0.5) * rng.standard_normal(points.shape, dtype=np.float32)
+    search = clustering.final_search(centroids, points)
+    search_all(points[:64], search)
+    start = time.perf_counter()
+    search_all(points, search)
+    return len(points) / (time.perf_counter() - start)
+
+
+def _timed(parts: Iterator[Part], trial: Trial, corpus: Corpus, size: Callable[[Part], int]) -> Iterator[Part]:
+    """The parts, while the trial's reading is timed; after _READING seconds it is extrapolated, where that can be."""
+    seen = 0
+    while True:
+        with trial.reading.timed():
+            part = next(parts, None)
+        if part is None:
+            return
+        seen += size(part)
+        yield part
+        if corpus.known_rows is not None and seen and trial.reading.seconds > _READING:
+            trial.reading = trial.reading.times(corpus.known_rows / seen)
+            return
