@@ -32,6 +32,7 @@ NAMES = (
     "blas",
     "threads",
     "state",
+    "limits",
 )
 
 _MARKED = re.compile(r"(<!-- table (\w+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,5 +1,6 @@
 """Where the time goes, next to the limit: each stage of a run beside a plain loop of the same library calls.
 
+The last rows are the whole process, and what `--dry-run` forecasts of it, with the ratio of the forecast to what came.
 Ten million made vectors of 256 dimensions in Parquet (`--quick`: one million), k = 1,000: the loops decode the column,
 search IndexFlatL2 on all cores, and write the rows of the subset. T0 with the default encoder, where TITHE_DATA is set:
 the loops decode the columns, and encode texts that are all in memory. The loops do nothing else: no check, no label is
@@ -9,7 +10,9 @@ kept, no sum is taken. A loop that needs the encoder or the centroids takes thos
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.benchmarks.common import TITHE, Cost, Table, cost, data
+from tests.benchmarks.common import SHIPPED, TITHE, Cost, Table, cost, data
 from tests.benchmarks.corpora import t0_texts
 from tests.benchmarks.precomputed import D, K, write_corpus
 from tithe.embedders.lexical import FIT_CHARACTERS, FIT_RECORDS, LexicalEncoder
@@ -69,7 +72,7 @@ def _vectors(n: int, folder: Path) -> Table:
     table = [_row(f"{n:,} vectors", name, stages[name], limit) for name, limit in limits.items()]
     for name in ("open", "hash", "train", "distances", "prepare", "losses", "sample", "evidence"):
         table.append(_row(f"{n:,} vectors", name, stages[name], None))
-    return [*table, _whole(f"{n:,} vectors", spent)]
+    return [*table, *_whole(f"{n:,} vectors", spent, corpus, "--encoder", "column:emb", "--clusters", str(K))]
 
 
 def _t0(t0: Path, folder: Path) -> Table:
@@ -86,7 +89,7 @@ def _t0(t0: Path, folder: Path) -> Table:
     for name in stages:
         if name not in limits:
             table.append(_row("T0", name, stages[name], None))
-    return [*table, _whole("T0", spent)]
+    return [*table, *_whole("T0", spent, t0)]
 
 
 def _tithe(corpus: Path, folder: Path, *arguments: str) -> tuple[dict[str, float], Cost]:
@@ -136,9 +139,23 @@ def _row(corpus: str, stage: str, seconds: float, limit: float | None) -> dict[s
     }
 
 
-def _whole(corpus: str, spent: Cost) -> dict[str, object]:
-    peak = f"whole process, {spent.peak_mib:,.0f} MiB"
-    return {"corpus": corpus, "stage": peak, "seconds": spent.seconds, "plain loop, s": "", "ratio": ""}
+def _whole(name: str, spent: Cost, corpus: Path, *arguments: str) -> Table:
+    """The whole process, and what --dry-run says of it."""
+    command = [*TITHE, "select", str(corpus), "--dry-run", "--quiet", *arguments]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=SHIPPED).stdout
+    seconds = float(re.findall(r"time +about ([\d,]+) s", said)[0].replace(",", ""))
+    memory = re.findall(r"memory +about (.*)", said)[0]
+    peak = f"whole process, {spent.peak_mib:,.0f} MiB at the peak"
+    return [
+        {"corpus": name, "stage": peak, "seconds": spent.seconds, "plain loop, s": "", "ratio": ""},
+        {
+            "corpus": name,
+            "stage": f"forecast by --dry-run, {memory}",
+            "seconds": seconds,
+            "plain loop, s": "",
+            "ratio": seconds / spent.seconds,
+        },
+    ]
 
 
 def _say(line: str) -> None:
