@@ -10,7 +10,7 @@ DEMO := build/demo
 demo: .venv/installed
 	@mkdir -p $(DEMO)
 	$(BIN)/python tests/demo/make_corpus.py $(DEMO)/corpus.jsonl --records 20000
-	$(BIN)/tithe select $(DEMO)/corpus.jsonl -o $(DEMO)/subset.parquet --force
+	$(BIN)/tithe select $(DEMO)/corpus.jsonl -o $(DEMO)/subset.parquet --work-dir $(DEMO)/work --force
 	$(BIN)/python tests/demo/show.py $(DEMO)/corpus.jsonl $(DEMO)/subset.parquet
 
 test: .venv/developed .venv/browser

@@ -33,6 +33,7 @@ NAMES = (
     "threads",
     "state",
     "limits",
+    "resume",
 )
 
 _MARKED = re.compile(r"(<!-- table (\w+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)
