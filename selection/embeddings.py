@@ -6,7 +6,7 @@ decoding them again costs less than a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tithe.embedders.base import RecordEncoder
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.clustering import BLOCK
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus import Batch, Corpus
 from tithe.selection.distinct import distinct
 from tithe.selection.encode import NOT_FINITE, VectorCheck, usable_values
 from tithe.selection.stages import Advance
@@ -56,7 +56,9 @@ class KeptEmbeddings:
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
         count = len(self._rows)
-        chosen = rng.permutation(distinct(count, min(size, count), rng))
+        rows, places = _drawn(count, size, rng)
+        chosen = np.empty_like(rows)
+        chosen[places] = rows
         out = np.empty((len(chosen), self._store.dimensions), np.float32)
         for start in range(0, len(chosen), BLOCK):
             part = chosen[start : start + BLOCK]
@@ -82,7 +84,11 @@ class SpooledEmbeddings:
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
-        return _draw(_numbered(self._spool.blocks()), self._spool.count, size, rng, advance)
+        rows, places = _drawn(self._spool.count, size, rng)
+        out = np.empty((len(rows), self._spool.dimensions), np.float32)
+        out[places] = self.take(rows)
+        advance(self._spool.count)
+        return out
 
     def blocks(self) -> Iterator[Vectors]:
         """See Embeddings.blocks."""
@@ -90,7 +96,7 @@ class SpooledEmbeddings:
 
     def take(self, positions: Rows) -> Vectors:
         """See Embeddings.take."""
-        return _taken(self.blocks(), positions)
+        return self._spool.read(positions)
 
 
 class LookedUpEmbeddings:
@@ -104,62 +110,46 @@ class LookedUpEmbeddings:
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample. Bad records, found on the way, fall out of it."""
-        return _draw(self._passes(), self._corpus.row_count(), size, rng, advance)
+        rows, places = _drawn(self._corpus.row_count(), size, rng)
+        out = np.empty((0, 0), np.float32)
+        found = np.zeros(len(rows), bool)
+        at = 0
+        for usable, vectors in map(self._usable, self._corpus.take(rows, self._encoder.fields)):
+            if not len(usable):
+                continue
+            if not out.size:
+                out = np.empty((len(rows), vectors.shape[1]), np.float32)
+            targets = places[np.searchsorted(rows, usable)]
+            out[targets] = vectors
+            found[targets] = True
+            advance(int(usable[-1]) + 1 - at)
+            at = int(usable[-1]) + 1
+        return out if found.all() else out[found]
 
     def blocks(self) -> Iterator[Vectors]:
         """See Embeddings.blocks."""
-        return (vectors for _, vectors in self._passes())
+        for _, vectors in map(self._usable, self._corpus.batches(self._encoder.fields)):
+            if len(vectors):
+                yield vectors
 
     def take(self, positions: Rows) -> Vectors:
         """See Embeddings.take."""
-        return _taken(self.blocks(), positions)
+        batches = self._corpus.take(self._bad.overall_rows(positions), self._encoder.fields)
+        return np.concatenate([vectors for _, vectors in map(self._usable, batches)])
 
-    def _passes(self) -> Iterator[tuple[Rows, Vectors]]:
-        for batch in self._corpus.batches(self._encoder.fields):
-            found = usable_values(batch, self._bad, self._encoder.fields, self._encoder.lookup)
-            if found is None:
-                continue
-            rows, vectors = found
-            usable, vectors = self._check(vectors, len(rows))
-            for row in rows[~usable].tolist():
-                self._bad.report(row, self._corpus.place(row), NOT_FINITE)
-            if len(vectors):
-                yield rows[usable], vectors
-
-
-def _draw(
-    blocks: Iterable[tuple[Rows, Vectors]], count: int, size: int, rng: np.random.Generator, advance: Advance
-) -> Vectors:
-    """Vectors of rows drawn from range(count), in random order; rows that the stream lacks fall out."""
-    ascending = distinct(count, min(size, count), rng)
-    order = rng.permutation(len(ascending))
-    out = np.empty((0, 0), np.float32)
-    found = np.zeros(len(ascending), bool)
-    for rows, vectors in blocks:
-        if not out.size:
-            out = np.empty((len(ascending), vectors.shape[1]), np.float32)
-        first, last = np.searchsorted(ascending, [rows[0], rows[-1] + 1])
-        at = np.searchsorted(rows, ascending[first:last])
-        here = rows[at] == ascending[first:last]
-        targets = order[first:last][here]
-        out[targets] = vectors[at[here]]
-        found[targets] = True
-        advance(len(rows))
-    return out if found.all() else out[found]
+    def _usable(self, batch: Batch) -> tuple[Rows, Vectors]:
+        """The rows and the vectors of a batch's usable records; the others are reported."""
+        found = usable_values(batch, self._bad, self._encoder.fields, self._encoder.lookup)
+        if found is None:
+            return np.empty(0, np.int64), np.empty((0, 0), np.float32)
+        rows, vectors = found
+        usable, vectors = self._check(vectors, len(rows))
+        for row in rows[~usable].tolist():
+            self._bad.report(row, self._corpus.place(row), NOT_FINITE)
+        return rows[usable], vectors
 
 
-def _numbered(blocks: Iterable[Vectors]) -> Iterator[tuple[Rows, Vectors]]:
-    start = 0
-    for block in blocks:
-        yield np.arange(start, start + len(block)), block
-        start += len(block)
-
-
-def _taken(blocks: Iterable[Vectors], positions: Rows) -> Vectors:
-    found = []
-    start = 0
-    for block in blocks:
-        first, last = np.searchsorted(positions, [start, start + len(block)])
-        found.append(block[positions[first:last] - start])
-        start += len(block)
-    return np.concatenate(found)
+def _drawn(count: int, size: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """At most `size` different rows, ascending, and the place of each in a random order."""
+    rows = distinct(count, min(size, count), rng)
+    return rows, rng.permutation(len(rows))

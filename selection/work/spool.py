@@ -59,3 +59,9 @@ class Spool:
                 block = np.empty((min(BLOCK, self.count - start), self.dimensions), np.float32)
                 file.readinto(block.data)  # type: ignore[arg-type]
                 yield block
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Vectors:
+        """Some rows, shape (len(rows), d)."""
+        if not self.count:
+            return np.empty((0, self.dimensions), np.float32)
+        return np.array(np.memmap(self._path, np.float32, "r", shape=(self.count, self.dimensions))[rows])
