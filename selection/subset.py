@@ -67,7 +67,12 @@ def write_subset(
     else:
         schema = corpus.schema if corpus.schema is not None else _inferred(corpus, rows, weight_column)
         columns = ((_columns(batch, schema), part) for batch, part in _weighted(corpus, rows, weights))
-        _write_parquet(schema, columns, path, weight_column)
+        try:
+            _write_parquet(schema, columns, path, weight_column)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise TitheError(
+                f"{corpus.files[0].path}: the selected records cannot become Parquet ({first_line(error)}); write .jsonl"
+            ) from error
 
 
 def _weighted(corpus: Corpus, rows: Rows, weights: Weights) -> Iterator[tuple[Batch, Weights]]:
@@ -109,25 +114,22 @@ def _write_parquet(
 ) -> None:
     weight = pa.field(weight_column, pa.float64(), nullable=False)
     schema = schema.append(weight).with_metadata(_with_feature(schema.metadata, weight_column))
-    try:
-        with path.open("wb") as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
-            held: list[pa.RecordBatch] = []
-            rows = size = 0
-            for columns, weights in weighted:
-                held.append(pa.RecordBatch.from_arrays([*columns, pa.array(weights)], schema=schema))
-                rows += held[-1].num_rows
-                size += held[-1].nbytes
-                if rows >= ROW_GROUP or size >= ROW_GROUP_BYTES:
-                    # Full row groups, however the input was cut.
-                    full = rows if size >= ROW_GROUP_BYTES else rows - rows % ROW_GROUP
-                    table = pa.Table.from_batches(held)
-                    writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
-                    held = table.slice(full).to_batches()
-                    rows, size = rows - full, sum(batch.nbytes for batch in held)
-            if held:
-                writer.write_table(pa.Table.from_batches(held))
-    except pa.ArrowNotImplementedError as error:
-        raise TitheError(f"the selected records cannot become Parquet ({first_line(error)}); write .jsonl") from error
+    with path.open("wb") as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        held: list[pa.RecordBatch] = []
+        rows = size = 0
+        for columns, weights in weighted:
+            held.append(pa.RecordBatch.from_arrays([*columns, pa.array(weights)], schema=schema))
+            rows += held[-1].num_rows
+            size += held[-1].nbytes
+            if rows >= ROW_GROUP or size >= ROW_GROUP_BYTES:
+                # Full row groups, however the input was cut.
+                full = rows if size >= ROW_GROUP_BYTES else rows - rows % ROW_GROUP
+                table = pa.Table.from_batches(held)
+                writer.write_table(table.slice(0, full), row_group_size=ROW_GROUP)
+                held = table.slice(full).to_batches()
+                rows, size = rows - full, sum(batch.nbytes for batch in held)
+        if held:
+            writer.write_table(pa.Table.from_batches(held))
 
 
 def _with_feature(metadata: dict[bytes, bytes] | None, weight_column: str) -> dict[bytes, bytes] | None:
