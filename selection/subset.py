@@ -70,9 +70,8 @@ def write_subset(
         try:
             _write_parquet(schema, columns, path, weight_column)
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
-            raise TitheError(
-                f"{corpus.files[0].path}: the selected records cannot become Parquet ({first_line(error)}); write .jsonl"
-            ) from error
+            reason = f"the selected records cannot become Parquet ({first_line(error)})"
+            raise TitheError(f"{corpus.files[0].path}: {reason}; write .jsonl") from error
 
 
 def _weighted(corpus: Corpus, rows: Rows, weights: Weights) -> Iterator[tuple[Batch, Weights]]:
