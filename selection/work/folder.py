@@ -153,6 +153,7 @@ def open_work_folder(path: Path | None, *, spare: Path, notify: Notify) -> Itera
         folder = default_folder() if path is None else path
         folder.mkdir(parents=True, exist_ok=True)
         _check_writable(folder)
+        _sweep(folder)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         if path is not None:
@@ -161,9 +162,6 @@ def open_work_folder(path: Path | None, *, spare: Path, notify: Notify) -> Itera
         with ExitStack() as stores:
             yield WorkFolder(spare, False, notify, stores)
         return
-    with suppress(BlockingIOError), locked(folder / LOCK):
-        for left in folder.glob(f"*{_PARTIAL}"):  # of runs that were killed: now there is none
-            shutil.rmtree(left, ignore_errors=True)
 
     def waiting() -> None:
         notify(f"waiting for another run of tithe, which tidies {folder}")
@@ -192,6 +190,13 @@ def _checksum(path: Path) -> str:
 def _check_writable(folder: Path) -> None:
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left unfinished, unless there is a run now."""
+    with suppress(BlockingIOError), locked(folder / LOCK):
+        for left in folder.glob(f"*{_PARTIAL}"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _touch(folder: Path) -> None:
