@@ -93,7 +93,7 @@ def forecast(
         if rule is not None:
             notify(f"text: {rule.name}")
         if options.reader is not None:
-            notify(options.reader.notice)
+            notify(options.reader.notice(options.shape))
         bad = BadRecords(options.on_bad_record)
         with progress("read", corpus.known_rows, "records") as advance:
             if isinstance(encoder, RecordEncoder):

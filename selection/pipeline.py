@@ -90,7 +90,7 @@ def select(
         if rule is not None:
             notify(f"text: {rule.name}")
         if options.reader is not None:
-            notify(options.reader.notice)
+            notify(options.reader.notice(options.shape))
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
             digests = sha256_of_all([file.source for file in corpus.files], advance)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:

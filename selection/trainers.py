@@ -16,10 +16,11 @@ Where that was seen, in the releases named below (paths within the released pack
   `llamafactory/v1/trainers/sft_trainer.py` divides by the sum of the weights in a micro-batch, which cancels them.
 - axolotl: `axolotl/prompt_strategies/chat_template.py`: a part's `weight` is 0 or not 0, a turn is trained or not;
   `axolotl/core/trainers/base.py` removes unused columns; `dataset_exact_deduplication` would remove copies.
-- fireworks: docs.fireworks.ai/fine-tuning/weighted-training: `weight` at the root, in all samples or none.
+- fireworks: docs.fireworks.ai/fine-tuning/weighted-training: `weight` at the root, in all samples or none; the page
+  speaks of "RFT training" in its head and of the loss of each sample below.
 - openai: the published API description, 2.3.0, FineTuneChatCompletionRequestAssistantMessage: `weight` of a message,
   0 or 1.
-- sklearn: `fit(X, y, sample_weight=...)`; tests/selection/test_trainers.py feeds it from the file.
+- sklearn: `fit(X, y, sample_weight=...)`; tests/cli/test_shapes.py feeds it from the file.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ class Trainer:
     def weights_as(self) -> WeightsAs:
         return self.shapes[0]
 
-    @property
-    def notice(self) -> str:
-        """A line for the user."""
-        return f"for {self.name} ({self.checked}): {self.note}"
+    def notice(self, shape: WeightsAs) -> str:
+        """A line for the user, who gets weights in this shape."""
+        fits = shape == self.weights_as or self.weights_as in _UNWEIGHTED
+        return f"for {self.name} ({self.checked}): {self.note if fits else 'the file has no weights, as you asked'}"
 
 
 TRAINERS: dict[str, Trainer] = {

@@ -16,8 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tithe.cli.select import TRAINERS as NAMES
 from tithe.selection.manifest import sha256
+from tithe.selection.options import Options
 from tithe.selection.trainers import TRAINERS
 
+UNWEIGHTED = ("replicate", "resample", "none")
 UNEQUAL = ("--size", "60", "--loss", "column:loss")
 """A subset of weights between 3 and 20, about."""
 
@@ -181,7 +183,7 @@ def test_each_trainer_gets_the_shape_it_respects(tithe: Tithe, dialogues: Path, 
     out = read_jsonl(tmp_path / "s.jsonl")
     assert len(out) == 60
     trainer, manifest = TRAINERS[name], facts(tmp_path / "s.jsonl")
-    assert trainer.notice in ran.err.splitlines()
+    assert trainer.notice(trainer.weights_as) in ran.err.splitlines()
     assert manifest["options"]["for"] == name
     assert manifest["options"]["weights_as"] == manifest["subset"]["weights_as"] == trainer.weights_as
     in_column = {"transformers": 1, "fireworks": 1, "sklearn": 10}  # mean weight
@@ -223,6 +225,17 @@ def test_what_contradicts_itself_is_a_usage_error_of_one_line(
     assert (ran.code, message in ran.err) == (2, True), ran.err
     assert sum(line.startswith("tithe:") for line in ran.err.splitlines()) <= 1
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_manifest_records_of_a_trainer_can_be_said_again(name: Any) -> None:
+    trainer = TRAINERS[name]
+    for shape in trainer.shapes:
+        recorded = Options(inputs=("a",), output=Path("s.jsonl"), trainer=name, weights_as=shape).recorded()
+        said = {key: recorded[key] for key in ("weights_as", "weight_scale", "weight_column")}
+        again = Options(inputs=("a",), output=Path("s.jsonl"), trainer=name, **said)
+        assert again.recorded() == recorded
+        assert ("as you asked" in trainer.notice(shape)) == (shape != trainer.weights_as not in UNWEIGHTED)
 
 
 def test_a_trainer_in_a_configuration_file(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:
