@@ -10,6 +10,9 @@ import click
 
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
+# As in tithe.selection.trainers, which loads numpy.
+TRAINERS = ("trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn")
+
 if TYPE_CHECKING:
     from tithe.selection.embedded import Encoder
     from tithe.selection.options import Options
@@ -75,6 +78,19 @@ class _Lambda(click.ParamType):
 @click.option(
     "--temper", type=float, default=1.0, show_default=True, metavar="T",
     help="Raise the weights to this power, with the same sum: 0 makes them equal.",
+)  # fmt: skip
+@click.option(
+    "--for", "trainer", type=click.Choice(TRAINERS), metavar="TRAINER",
+    help=f"What reads the subset: {', '.join(TRAINERS)}. Sets the next two, and says what it does with weights.",
+)  # fmt: skip
+@click.option(
+    "--weights-as", type=click.Choice(["column", "loss-scale", "replicate", "resample", "none"]),
+    help="Weights in a column; in the assistant's messages; none, but records repeated in proportion (rounded at "
+    "random, or drawn with replacement); none.  [default: column]",
+)  # fmt: skip
+@click.option(
+    "--weight-scale", type=click.Choice(["sum", "mean"]),
+    help="Sum of the weights: the number of records; or mean 1.  [default: sum]",
 )  # fmt: skip
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the draw.")

@@ -23,11 +23,25 @@ def summary_lines(selection: Selection) -> list[str]:
         + (f"losses asked for: {queries:,}" if queries else "no losses asked for"),
         f"selected  {weights.count:,} records ({share:.2%}), as good as {weights.effective_sample_size:,.0f} "
         "of equal weight",
-        f"weights   {weights.smallest:.4g} to {weights.largest:.4g}, together {weights.total:,.1f}",
+        *_weight_lines(manifest),
         *_evidence_lines(manifest),
         f"wrote     {options['output']} in {selection.seconds:.1f} s"
         + ("" if options["output"] == "-" else " (beside it .rows.parquet, .clusters.parquet, .manifest.json)"),
     ]
+
+
+def _weight_lines(manifest: dict[str, Any]) -> list[str]:
+    weights, subset = manifest["weights"], manifest["subset"]
+    if subset["weights_as"] == "none":
+        return ["weights   left out of the subset; the rows file has them"]
+    if subset["weight_scale"] is None:
+        return [
+            f"weights   none: {subset['lines']:,} lines of {subset['records']:,} records, each up to "
+            f"{subset['most_copies']:,} times, as good as {subset['effective_sample_size']:,.0f} different ones"
+        ]
+    sum_or_mean = "mean 1" if subset["weight_scale"] == "mean" else f"together {weights['total']:,.1f}"
+    place = ", in the messages of the assistant" if subset["weights_as"] == "loss-scale" else ""
+    return [f"weights   {weights['smallest']:.4g} to {weights['largest']:.4g}, {sum_or_mean}{place}"]
 
 
 def _evidence_lines(manifest: dict[str, Any]) -> list[str]:

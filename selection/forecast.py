@@ -87,11 +87,13 @@ def forecast(
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
         if options.output is not None:
             outputs.check_apart_from(corpus.files, options.inputs)
-            check_writable(corpus, outputs.format, options.weight_column)
+            check_writable(corpus, outputs.format, options.weight_column, options.shape)
         check_field(corpus, losses.field, f"--loss {options.loss}")
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
+        if options.reader is not None:
+            notify(options.reader.notice(options.shape))
         bad = BadRecords(options.on_bad_record)
         with progress("read", corpus.known_rows, "records") as advance:
             if isinstance(encoder, RecordEncoder):

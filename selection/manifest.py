@@ -48,13 +48,20 @@ class Outcome:
     judgement: Judgement
     sample: Sample
     weights: npt.NDArray[np.float64]
-    """Those in the subset: the sample's, tempered."""
+    """Those in the subset, or behind its copies: the sample's, tempered and scaled."""
+    copies: npt.NDArray[np.int64] | None
+    """How often each selected record comes in the subset; None: once."""
     rows: npt.NDArray[np.int64]
     """Overall row of each selected record, ascending."""
     loss: dict[str, Any]
     """Where the losses of the centres are from."""
     losses_asked: int
     evidence: dict[str, Any]
+
+    @property
+    def lines(self) -> int:
+        """Number of lines, or rows, of the subset."""
+        return len(self.rows) if self.copies is None else int(self.copies.sum())
 
 
 def describe(
@@ -108,7 +115,24 @@ def describe(
         "loss_queries": outcome.losses_asked,
         "excluded": outcome.excluded,
         "weights": asdict(summarize(outcome.weights)),
+        "subset": _shape(options, outcome),
         "evidence": outcome.evidence,
+    }
+
+
+def _shape(options: Options, outcome: Outcome) -> dict[str, Any]:
+    """How the subset holds the weights, and what its lines are worth to a trainer that reads them so."""
+    copies = outcome.copies
+    held = np.ones(len(outcome.rows)) if copies is None else copies[copies > 0].astype(np.float64)
+    weighted = options.scale is not None
+    return {
+        "weights_as": options.shape,
+        "weight_scale": options.scale,
+        "weight_column": options.weight_column if options.shape == "column" else None,
+        "lines": outcome.lines,
+        "records": len(held),
+        "most_copies": int(held.max()),
+        "effective_sample_size": summarize(outcome.weights if weighted else held).effective_sample_size,
     }
 
 

@@ -10,6 +10,8 @@ from tithe.selection.bad_records import Policy
 from tithe.selection.errors import UsageError
 from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
+from tithe.selection.shapes import WeightsAs, WeightScale
+from tithe.selection.trainers import TRAINERS, Trainer, TrainerName
 from tithe.selection.work.shards import StoreDtype
 
 CorpusFormat = Literal["parquet", "jsonl"]
@@ -68,7 +70,13 @@ class Options:
     keep_centers: bool = False
     temper: float = 1.0
     """Exponent of the weights in the subset."""
+    weights_as: WeightsAs | None = None
+    """How the subset holds the weights; None: as the trainer reads them, in a column without one."""
+    weight_scale: WeightScale | None = None
+    """Of the weights in the subset; None: as the trainer wants them, sum without one."""
     weight_column: str = "weight"
+    trainer: TrainerName | None = None
+    """What will read the subset."""
     seed: int = 0
     """Of the draw."""
     cluster_seed: int = 0
@@ -100,6 +108,7 @@ class Options:
             raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
+        self._check_shape()
 
     def _check_method(self) -> None:
         name = f"--method {self.method}"
@@ -120,6 +129,32 @@ class Options:
         if self.method == "auto" and self.loss == "none":
             raise UsageError(f"{name}: chooses by losses; name their source with --loss")
 
+    def _check_shape(self) -> None:
+        shape = f"--weights-as {self.shape}"
+        if self.reader is not None:
+            self._check_trainer(self.reader)
+        if self.shape == "loss-scale":
+            if self.weight_scale == "sum":
+                raise UsageError(f"{shape}: always has mean 1; leave --weight-scale out")
+        elif self.shape != "column" and self.weight_scale is not None:
+            raise UsageError(f"{shape}: writes no weights; leave --weight-scale out")
+        if self.shape != "column" and self.weight_column != "weight":
+            raise UsageError(f"{shape}: has no use for --weight-column; leave it out")
+
+    def _check_trainer(self, trainer: Trainer) -> None:
+        name = f"--for {trainer.name}"
+        if self.weights_as is not None and self.weights_as not in trainer.shapes:
+            raise UsageError(
+                f"{name}: contradicts --weights-as {self.weights_as}, which it would drop, cancel or refuse; "
+                f"there are {', '.join(trainer.shapes)}"
+            )
+        if self.shape == "column" and self.weight_scale not in (None, trainer.scale):
+            raise UsageError(f"{name}: contradicts --weight-scale {self.weight_scale}; leave it out")
+        if self.shape == "column" and trainer.weight_column not in (None, self.weight_column):
+            raise UsageError(f"{name}: knows no --weight-column but {trainer.weight_column!r}")
+        if trainer.reads is not None and self.output is not None and self.output.suffix != trainer.reads:
+            raise UsageError(f"{name}: reads {trainer.reads} only; let the name of -o end so")
+
     def _check_task(self) -> None:
         if self.task == "training":
             if self.features or self.target is not None:
@@ -138,6 +173,25 @@ class Options:
         for option, given in meaningless.items():
             if given:
                 raise UsageError(f"--task regression: has no use for {option}; leave it out")
+
+    @property
+    def reader(self) -> Trainer | None:
+        """The trainer that will read the subset, where it is named."""
+        return None if self.trainer is None else TRAINERS[self.trainer]
+
+    @property
+    def shape(self) -> WeightsAs:
+        """How the subset holds the weights."""
+        return self.weights_as or ("column" if self.reader is None else self.reader.weights_as)
+
+    @property
+    def scale(self) -> WeightScale | None:
+        """Of the weights in the subset; None where it holds none."""
+        if self.shape == "loss-scale":
+            return "mean"
+        if self.shape != "column":
+            return None
+        return self.weight_scale or ("sum" if self.reader is None else self.reader.scale)
 
     @property
     def kept_as(self) -> StoreDtype:
@@ -180,5 +234,6 @@ class Options:
         values["output"] = "-" if self.output is None else str(self.output)
         values["work_dir"] = None if self.work_dir is None else str(self.work_dir)
         values["lambda"] = "auto" if self.smoothness is None else values["smoothness"]
-        del values["smoothness"], values["force"]
+        values["weights_as"], values["weight_scale"], values["for"] = self.shape, self.scale, self.trainer
+        del values["smoothness"], values["force"], values["trainer"]
         return values

@@ -84,8 +84,8 @@ class Outputs:
         with work_folder_beside(self.path) as folder:
             yield folder
 
-    def publish(self, folder: Path, manifest: dict[str, Any], stdout: BinaryIO | None) -> None:
-        """Move the finished files from the work folder into place.
+    def publish(self, folder: Path, manifest: dict[str, Any], stdout: BinaryIO | None, *, lines: int) -> None:
+        """Move the finished files from the work folder into place. `lines` is the number of those of the subset.
 
         All of them are on disk before the first is moved. An old manifest is removed first: it must not vouch
         for files that it does not know.
@@ -109,6 +109,7 @@ class Outputs:
             for source, target in staged.items()
             if source != staged_manifest
         ]
+        written[0]["lines"] = lines
         # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
         text = to_json({**manifest, "outputs": written})
         staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")

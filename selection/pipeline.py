@@ -28,6 +28,7 @@ from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset
 from tithe.selection.rows_file import rows_table, write_rows
+from tithe.selection.shapes import line_order, replicated, resampled, scaled
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
 from tithe.selection.validation import Validation
@@ -38,6 +39,7 @@ Notify = Callable[[str], object]
 
 # See groundwork.py for the other streams.
 _DRAWING_STREAM, _VALIDATION_STREAM = 2, 3
+_COPIES_STREAM, _LINES_STREAM = 7, 8
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ def select(
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
             outputs.check_apart_from(corpus.files, options.inputs)
-            check_writable(corpus, outputs.format, options.weight_column)
+            check_writable(corpus, outputs.format, options.weight_column, options.shape)
             check_field(corpus, losses.field, f"--loss {options.loss}")
             check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
             rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
+        if options.reader is not None:
+            notify(options.reader.notice(options.shape))
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
             digests = sha256_of_all([file.source for file in corpus.files], advance)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
@@ -95,6 +99,9 @@ def select(
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded = excluded_rows(options.exclude, digests)
             outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages, notify=notify)
+            lines = None
+            if outcome.copies is not None:
+                lines = line_order(outcome.copies, np.random.default_rng([options.seed, _LINES_STREAM]))
             with stages("write", len(outcome.rows)) as advance:
                 write_subset(
                     corpus,
@@ -104,6 +111,8 @@ def select(
                     format=outputs.format,
                     compression=outputs.compression,
                     weight_column=options.weight_column,
+                    weights_as=options.shape,
+                    lines=lines,
                 )
                 if options.output is not None:
                     write_rows(rows_table(corpus, outcome), staged_rows(folder))
@@ -116,7 +125,7 @@ def select(
             "texts_encoded": ground.encoded,
             "stages": stages.records,
         }
-        outputs.publish(folder, manifest, stdout)
+        outputs.publish(folder, manifest, stdout, lines=outcome.lines)
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
     return Selection(manifest, summarize(outcome.weights), seconds)
 
@@ -167,17 +176,31 @@ def choose(
         )
         evidence = appraisal.describe()
     asked = losses.asked + (validation_losses.asked if validation_losses is not losses else 0)
+    weights = tempered(sample.weights, options.temper)
+    clusters = ground.clusters.labels[sample.positions]
     return Outcome(
         ground=ground,
         excluded=candidates.excluded,
         judgement=judgement,
         sample=sample,
-        weights=tempered(sample.weights, options.temper),
+        weights=scaled(weights, options.scale),
+        copies=_copies(options, weights, clusters, design.size),
         rows=rows,
         loss=losses.describe(),
         losses_asked=asked,
         evidence=evidence,
     )
+
+
+def _copies(
+    options: Options, weights: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer], lines: int
+) -> npt.NDArray[np.int64] | None:
+    """How often each selected record comes, where records stand for the weights. Those of a cluster make up for
+    each other."""
+    rng = np.random.default_rng([options.seed, _COPIES_STREAM])
+    if options.shape == "replicate":
+        return replicated(weights, lines, np.argsort(clusters, kind="stable"), rng)
+    return resampled(weights, lines, rng) if options.shape == "resample" else None
 
 
 def loss_source(options: Options, spec: str) -> LossSource:

@@ -14,11 +14,11 @@ from tithe.selection.manifest import Outcome
 
 
 def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
-    """A row for each selected record, in input order."""
+    """A row for each selected record, in input order, with its number of copies where the subset repeats records."""
     clusters, sample, at = outcome.ground.clusters, outcome.sample, outcome.sample.positions
     files, rows_in_file = corpus.locate(outcome.rows)
     names = pa.array([os.fsencode(file.path).decode("utf-8", "backslashreplace") for file in corpus.files])
-    return pa.table(
+    table = pa.table(
         {
             "file": pa.DictionaryArray.from_arrays(pa.array(files, pa.int32()), names).cast(pa.string()),
             "row_in_file": pa.array(rows_in_file, pa.int64()),
@@ -31,6 +31,7 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
             "weight": pa.array(sample.weights),
         }
     )
+    return table if outcome.copies is None else table.append_column("copies", pa.array(outcome.copies))
 
 
 def write_rows(table: pa.Table, path: Path) -> None:

@@ -76,7 +76,7 @@ class ParquetBatch:
     def select(self, positions: Numbers) -> ParquetBatch:
         """See Batch.select."""
         return ParquetBatch(
-            self._file, _taken(self.table, positions), self.rows[positions], self._rows_in_file[positions]
+            self._file, taken(self.table, positions), self.rows[positions], self._rows_in_file[positions]
         )
 
 
@@ -122,7 +122,7 @@ def take_parquet(
                 low, high = np.searchsorted(rows_in_file, [start, end])
                 if low < high:
                     wanted = rows_in_file[low:high]
-                    yield ParquetBatch(file, _taken(table, wanted - start), wanted + first_row, wanted)
+                    yield ParquetBatch(file, taken(table, wanted - start), wanted + first_row, wanted)
                 start = end
             _check_rows(start, last, done=True)
 
@@ -133,7 +133,8 @@ def _check_rows(read: int, said: int, *, done: bool) -> None:
         raise OSError(f"the footer says there are {said} rows, but there are {'more' if read > said else read}")
 
 
-def _taken(table: pa.RecordBatch, positions: Numbers) -> pa.RecordBatch:
+def taken(table: pa.RecordBatch, positions: Numbers) -> pa.RecordBatch:
+    """The rows at some positions, in their order."""
     try:
         return table.take(pa.array(positions))
     except pa.ArrowNotImplementedError:  # Arrow cannot take from every type, string_view for one

@@ -258,7 +258,7 @@ def test_an_old_manifest_never_vouches_for_files_it_does_not_know(
         for name in ("subset", "rows.parquet", "clusters.parquet"):
             (work / name).write_text("new")
         monkeypatch.setattr(Path, "replace", stop_at_the_second)
-        outputs.publish(work, {}, None)
+        outputs.publish(work, {}, None, lines=1)
     assert moved
     assert not (tmp_path / "s.jsonl.manifest.json").exists()
 
