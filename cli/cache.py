@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from tithe.selection.sizes import readable
+
 _WORK_DIR = click.option(
     "--work-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -47,8 +49,8 @@ def list_(work_dir: Path | None) -> None:
     for item in found:
         days = (time.time() - item.used) / 86400
         name = item.path.relative_to(folder)
-        click.echo(f"{_size(item.size):>10}  {days:5.1f} d  {item.kind:<10}  {item.describe():<40}  {name}")
-    click.echo(f"{_size(sum(item.size for item in found)):>10}  in {folder}")
+        click.echo(f"{readable(item.size):>10}  {days:5.1f} d  {item.kind:<10}  {item.describe():<40}  {name}")
+    click.echo(f"{readable(sum(item.size for item in found)):>10}  in {folder}")
 
 
 @cache.command()
@@ -68,7 +70,7 @@ def verify(work_dir: Path | None, quiet: bool) -> None:
     if damaged:
         raise TitheError(f"{folder}: damage in {damaged} place(s); later runs make it anew")
     if not quiet:
-        click.echo(f"{folder}: {_size(total)}, all of it as it was written", err=True)
+        click.echo(f"{folder}: {readable(total)}, all of it as it was written", err=True)
 
 
 @cache.command()
@@ -89,18 +91,10 @@ def prune(work_dir: Path | None, unused_days: float | None, max_size: int | None
         raise click.UsageError("give --unused-days, --max-size or both; or --all")
     folder = _folder(work_dir)
     gone = run(folder, unused_days=unused_days, max_size=max_size)
-    click.echo(f"removed {_size(sum(item.size for item in gone))} from {folder}", err=True)
+    click.echo(f"removed {readable(sum(item.size for item in gone))} from {folder}", err=True)
 
 
 def _folder(work_dir: Path | None) -> Path:
     from tithe.selection.work.folder import default_folder
 
     return default_folder() if work_dir is None else work_dir
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -22,6 +22,7 @@ from tithe.selection.outputs import Outputs
 from tithe.selection.parallel import workers
 from tithe.selection.pipeline import Notify, loss_source
 from tithe.selection.plan import Plan
+from tithe.selection.sizes import readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
 from tithe.selection.subset import check_writable
 from tithe.selection.trial import Trial, search_rate, try_texts, try_vectors
@@ -59,11 +60,11 @@ class Forecast:
         plan = self.plan
         bad = f", {self.bad_records:,} of them bad" if self.bad_records else ""
         return [
-            f"records   {plan.records:,}{bad}, in {self.files} file(s) of {_size(self.input_bytes)}",
+            f"records   {plan.records:,}{bad}, in {self.files} file(s) of {readable(self.input_bytes)}",
             f"clusters  {plan.clusters:,}",
             f"budget    {plan.size:,} records ({plan.size / plan.records:.2%})",
-            f"memory    about {_size(self.memory)}",
-            f"disk      about {_size(self.disk)} in the work folder",
+            f"memory    about {readable(self.memory)}",
+            f"disk      about {readable(self.disk)} in the work folder",
             f"time      about {self.seconds:,.0f} s, besides what losses take",
         ]
 
@@ -164,11 +165,3 @@ def _hashing_rate(corpus: Corpus) -> float:
         start = time.perf_counter()
         sha256(part)
         return max(part.stat().st_size, 1) / (time.perf_counter() - start)
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

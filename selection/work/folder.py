@@ -108,7 +108,7 @@ class WorkFolder:
     def kept_vectors(self, key: Mapping[str, Any], dtype: StoreDtype) -> VectorStore | None:
         """The same to read, where there are any."""
         folder = self._vectors_folder(key)
-        if not folder.is_dir():
+        if not (folder / KEY).exists():
             return None
         _touch(folder)
         return self._opened(folder, dtype)

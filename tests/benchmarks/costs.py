@@ -50,7 +50,7 @@ def _row(folder: Path, n: int, d: int, k: int) -> dict[str, object]:
         "clusters": k,
         "training points, s": seconds["draw training points"],
         "train, s": seconds["train"],
-        "assign, s": seconds["assign"],
+        "assign, s": seconds["assign"] + seconds["distances"],
         "score and draw, s": seconds["losses"] + seconds["sample"],
         "write and hash, s": seconds["write"] + seconds["hash"],
         "whole process, s": spent.seconds,
