@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -99,24 +100,8 @@ def select(
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded = excluded_rows(options.exclude, digests)
             outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages, notify=notify)
-            lines = None
-            if outcome.copies is not None:
-                lines = line_order(outcome.copies, np.random.default_rng([options.seed, _LINES_STREAM]))
             with stages("write", len(outcome.rows)) as advance:
-                write_subset(
-                    corpus,
-                    outcome.rows,
-                    outcome.weights,
-                    path=staged_subset(folder),
-                    format=outputs.format,
-                    compression=outputs.compression,
-                    weight_column=options.weight_column,
-                    weights_as=options.shape,
-                    lines=lines,
-                )
-                if options.output is not None:
-                    write_rows(rows_table(corpus, outcome), staged_rows(folder))
-                    write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))
+                _write(options, outputs, corpus, outcome, folder)
                 advance(len(outcome.rows))
         manifest = describe(options, corpus, outcome, digests)
         manifest["run"] = {
@@ -128,6 +113,27 @@ def select(
         outputs.publish(folder, manifest, stdout, lines=outcome.lines)
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
     return Selection(manifest, summarize(outcome.weights), seconds)
+
+
+def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: Path) -> None:
+    """Write the subset, the rows file and the clusters file into `folder`."""
+    lines = None
+    if outcome.copies is not None:
+        lines = line_order(outcome.copies, np.random.default_rng([options.seed, _LINES_STREAM]))
+    write_subset(
+        corpus,
+        outcome.rows,
+        outcome.weights,
+        path=staged_subset(folder),
+        format=outputs.format,
+        compression=outputs.compression,
+        weight_column=options.weight_column,
+        weights_as=options.shape,
+        lines=lines,
+    )
+    if options.output is not None:
+        write_rows(rows_table(corpus, outcome), staged_rows(folder))
+        write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))
 
 
 def choose(
