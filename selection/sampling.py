@@ -51,9 +51,11 @@ class Probabilities:
         return len(self.scores)
 
     def __getitem__(self, at: Any, /) -> Floats:
-        scores = self.scores[at].astype(np.float64)
-        probabilities = scores * self.factor
-        probabilities[scores >= self.sure_from] = 1.0
+        probabilities = self.scores[at].astype(np.float64)
+        sure = probabilities >= self.sure_from
+        probabilities[sure] = 0.0  # times the factor they might pass every number
+        probabilities *= self.factor
+        probabilities[sure] = 1.0
         probabilities[self.certain.among(at)[0]] = 1.0
         return probabilities
 

@@ -50,6 +50,11 @@ def test_records_of_score_zero_share_what_the_others_leave() -> None:
     np.testing.assert_allclose(p, [1, 0.5, 0.5, 0.5, 0.5])
 
 
+def test_scores_may_lie_any_distance_apart() -> None:
+    p = inclusion_probabilities(np.array([27778.0, 7.7e-305, 7.7e-305]), 2)[:]
+    np.testing.assert_allclose(p, [1, 0.5, 0.5])
+
+
 @pytest.mark.parametrize("wrong", [[np.nan, 1.0], [np.inf, 1.0], [-1.0, 2.0]])
 def test_scores_that_are_no_scores_are_refused(wrong: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
