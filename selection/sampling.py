@@ -208,7 +208,7 @@ def draw_independent(scores: PerRecord, draws: int, rng: np.random.Generator, ce
         return Sample(certain, ones, ones.copy())
     drawn = located(np.sort(rng.random(s)) * mass, open_scores)[0]
     positions, counts = np.unique(drawn, return_counts=True)
-    p = open_scores[positions] / mass
+    p = open_scores[positions].astype(np.float64) / mass
     weights = counts / (s * p)
     included = -np.expm1(s * np.log1p(-np.minimum(p, 1.0 - 1e-16)))
     order = np.argsort(np.concatenate([certain, positions]), kind="stable")

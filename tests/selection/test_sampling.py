@@ -55,6 +55,17 @@ def test_scores_may_lie_any_distance_apart() -> None:
     np.testing.assert_allclose(p, [1, 0.5, 0.5])
 
 
+def test_single_precision_scores_are_drawn_in_double_precision() -> None:
+    scores = np.array([0.1, 0.2, 0.3], np.float32)
+    alone = draw_independent(scores, 3, np.random.default_rng(0), np.array([0, 1]))
+    np.testing.assert_allclose(alone.probabilities, 1, rtol=1e-14)
+    np.testing.assert_allclose(alone.weights, 1, rtol=1e-14)
+    drawn = draw_independent(scores, 5, np.random.default_rng(0))
+    shares = scores[drawn.positions].astype(np.float64) / scores.astype(np.float64).sum()
+    counts = drawn.weights * 5 * shares
+    np.testing.assert_allclose(counts, np.rint(counts), rtol=1e-14)
+
+
 @pytest.mark.parametrize("wrong", [[np.nan, 1.0], [np.inf, 1.0], [-1.0, 2.0]])
 def test_scores_that_are_no_scores_are_refused(wrong: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
