@@ -79,6 +79,11 @@ class _Lambda(click.ParamType):
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the draw.")
 @click.option("--exclude", multiple=True, metavar="SUBSET", help="Leave out what an earlier subset took; repeatable.")
+@click.option("--never", multiple=True, metavar="FIELD=VALUE", help="Leave out the records with this; repeatable.")
+@click.option(
+    "--always", multiple=True, metavar="FIELD=VALUE",
+    help="Take the records with this with certainty, within the budget; repeatable.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
 @apply(CONDUCT)
 def select(

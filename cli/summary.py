@@ -14,15 +14,20 @@ def summary_lines(selection: Selection) -> list[str]:
     share = weights.count / manifest["n"]
     bad = manifest["bad_records"]
     left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""
-    if manifest["excluded"]:
-        left_out += f"; {manifest['excluded']:,} are in earlier subsets, the weights stand for the rest"
+    absent = [
+        *([f"{manifest['excluded']:,} are in earlier subsets"] if manifest["excluded"] else []),
+        *([f"{manifest['never']:,} are left out by --never"] if manifest["never"] else []),
+    ]
+    if absent:
+        left_out += f"; {' and '.join(absent)}, the weights stand for the rest"
+    certain = f", {manifest['always']:,} of them by --always" if manifest["always"] else ""
     queries = manifest["loss_queries"]
     return [
         f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s){left_out}",
         f"clusters  {manifest['k']:,} of {manifest['d']}-dimensional embeddings ({options['encoder']}); "
         + (f"losses asked for: {queries:,}" if queries else "no losses asked for"),
-        f"selected  {weights.count:,} records ({share:.2%}), as good as {weights.effective_sample_size:,.0f} "
-        "of equal weight",
+        f"selected  {weights.count:,} records ({share:.2%}){certain}, as good as "
+        f"{weights.effective_sample_size:,.0f} of equal weight",
         f"weights   {weights.smallest:.4g} to {weights.largest:.4g}, together {weights.total:,.1f}",
         *_evidence_lines(manifest),
         f"wrote     {options['output']} in {selection.seconds:.1f} s"

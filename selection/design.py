@@ -78,16 +78,29 @@ class Design(Protocol):
         ...
 
 
-def make_design(options: Options, ground: Groundwork, judgement: Judgement, candidates: Candidates) -> Design:
-    """The design that the options name; raises UsageError where the centres do not fit into the budget."""
+def make_design(
+    options: Options,
+    ground: Groundwork,
+    judgement: Judgement,
+    candidates: Candidates,
+    always: Positions = NOBODY,
+) -> Design:
+    """The design that the options name; raises UsageError where what is certain does not fit into the budget.
+
+    `always` are the positions of candidates that are certain, ascending, whatever the options say of centres.
+    """
     scores = judgement.scores.values
     size = min(ground.plan.size, candidates.count)
-    certain = NOBODY
+    certain = always
     if options.keep_centers:
         centres = np.sort(ground.clusters.centres)
-        certain = centres[candidates[centres]]
+        centres = centres[candidates[centres]]
+        certain = np.union1d(always, centres)
         if len(certain) > size:
-            raise UsageError(f"--keep-centers: {len(certain)} centres do not fit into a budget of {size} records")
+            others = f" and {len(certain) - len(centres)} records of --always" if len(certain) > len(centres) else ""
+            raise UsageError(
+                f"--keep-centers: {len(centres)} centres{others} do not fit into a budget of {size} records"
+            )
     if options.sampler == "iid" and size < candidates.count:
         return IndependentDesign(scores, size, certain)
     probabilities = inclusion_probabilities(scores, size, certain, candidates)

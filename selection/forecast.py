@@ -16,6 +16,7 @@ from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import check_field, find_text_rule
 from tithe.selection.manifest import sha256
+from tithe.selection.marks import check_marked_fields
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
@@ -89,6 +90,7 @@ def forecast(
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column)
         check_field(corpus, losses.field, f"--loss {options.loss}")
+        check_marked_fields(options, corpus)
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")

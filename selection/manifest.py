@@ -45,6 +45,10 @@ class Outcome:
     ground: Groundwork
     excluded: int
     """Records left out because an earlier subset has them."""
+    never: int
+    """Records left out by `--never` besides."""
+    always: int
+    """Records taken with certainty by `--always`."""
     judgement: Judgement
     sample: Sample
     weights: npt.NDArray[np.float64]
@@ -107,6 +111,8 @@ def describe(
         "loss": outcome.loss,
         "loss_queries": outcome.losses_asked,
         "excluded": outcome.excluded,
+        "never": outcome.never,
+        "always": outcome.always,
         "weights": asdict(summarize(outcome.weights)),
         "evidence": outcome.evidence,
     }

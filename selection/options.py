@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
+from tithe.selection.conditions import parse_conditions
 from tithe.selection.errors import UsageError
 from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
@@ -64,6 +65,10 @@ class Options:
     """Numbers of the embeddings kept; None: float16 where they have unit length, else float32."""
     exclude: tuple[str, ...] = ()
     """Earlier subsets of the same corpus, whose records are left out."""
+    always: tuple[str, ...] = ()
+    """FIELD=VALUE of records to take with certainty."""
+    never: tuple[str, ...] = ()
+    """FIELD=VALUE of records to leave out."""
     sampler: Sampler = "pivotal"
     keep_centers: bool = False
     temper: float = 1.0
@@ -96,6 +101,7 @@ class Options:
             raise UsageError("--score-subset and --validate need losses: name their source with --loss")
         self._check_task()
         self._check_method()
+        parse_conditions(self.always, self.never)
         if not 0 <= self.temper <= 1:
             raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
@@ -113,10 +119,16 @@ class Options:
                 raise UsageError(f"{name}: has no use for --lambda; leave it out")
             if self.loss != "none" and not (self.score_subset or self.validate):
                 raise UsageError(f"{name}: asks for no losses; leave --loss out, or say --score-subset or --validate")
-        if self.method == "k-center" and (self.score_subset or self.keep_centers or self.sampler != "pivotal"):
-            raise UsageError(
-                f"{name}: leaves nothing to chance; leave --sampler, --keep-centers and --score-subset out"
-            )
+        if self.method == "k-center":
+            chance = {
+                "--sampler": self.sampler != "pivotal",
+                "--keep-centers": self.keep_centers,
+                "--score-subset": self.score_subset,
+                "--always": bool(self.always),
+            }
+            if any(chance.values()):
+                given = " and ".join(option for option, there in chance.items() if there)
+                raise UsageError(f"{name}: leaves nothing to chance; leave {given} out")
         if self.method == "auto" and self.loss == "none":
             raise UsageError(f"{name}: chooses by losses; name their source with --loss")
 

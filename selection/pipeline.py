@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tithe.selection.appraisal import Appraisal
 from tithe.selection.candidates import Candidates
 from tithe.selection.clusters_file import clusters_table, write_clusters
+from tithe.selection.conditions import always_among, but_never
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.design import make_design
 from tithe.selection.distinct import distinct
@@ -23,11 +24,13 @@ from tithe.selection.groundwork import Groundwork, check_field, find_text_rule, 
 from tithe.selection.losses import LossRequest, LossSource, make_loss_source
 from tithe.selection.losses.ledger import Ledger
 from tithe.selection.manifest import Outcome, describe, sha256_of_all
+from tithe.selection.marks import Marks, check_marked_fields, read_marks
 from tithe.selection.methods.base import Judgement
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset
 from tithe.selection.rows_file import rows_table, write_rows
+from tithe.selection.sampling import NOBODY
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
 from tithe.selection.validation import Validation
@@ -84,17 +87,22 @@ def select(
             check_writable(corpus, outputs.format, options.weight_column)
             check_field(corpus, losses.field, f"--loss {options.loss}")
             check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
+            check_marked_fields(options, corpus)
             rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
             digests = sha256_of_all([file.source for file in corpus.files], advance)
+        marks = read_marks(options, corpus, stages)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
             ground = lay(options, corpus, rule, encoder, work, digests, stages)
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded = excluded_rows(options.exclude, digests)
-            outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages, notify=notify)
+            marks = marks.without(ground.bad.rows())
+            outcome = choose(
+                options, corpus, ground, losses, validation_losses, excluded, marks, stages=stages, notify=notify
+            )
             with stages("write", len(outcome.rows)) as advance:
                 write_subset(
                     corpus,
@@ -128,15 +136,25 @@ def choose(
     losses: LossSource,
     validation_losses: LossSource,
     excluded: npt.NDArray[np.int64],
+    marks: Marks,
     *,
     stages: Stages,
     notify: Notify = lambda message: None,
 ) -> Outcome:
-    """The method: losses of its probes, scores, design, sample, and what it is worth. `excluded` are overall rows."""
+    """The method: losses of its probes, scores, design, sample, and what it is worth. `excluded` are overall rows.
+
+    `marks` are those of the usable records.
+    """
     n = len(ground.clusters.labels)
     candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
+    taken, always = candidates.excluded, NOBODY
+    if marks.flags is not None:
+        candidates = but_never(candidates, marks.flags)
+        if candidates.count == 0:
+            raise TitheError(f"--never {' '.join(options.never)}: leaves no record to choose from")
+        always = always_among(candidates, marks.flags, min(ground.plan.size, candidates.count))
     with stages("prepare", None):
         method = make_method(options, ground)
     ledger = Ledger(losses, corpus)
@@ -145,7 +163,7 @@ def choose(
         advance(len(method.probes))
     with stages("sample", n) as advance:
         judgement = method.judge(probe_losses, candidates)
-        design = make_design(options, ground, judgement, candidates)
+        design = make_design(options, ground, judgement, candidates, always)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
         advance(n)
     for note in judgement.notes:
@@ -169,7 +187,9 @@ def choose(
     asked = losses.asked + (validation_losses.asked if validation_losses is not losses else 0)
     return Outcome(
         ground=ground,
-        excluded=candidates.excluded,
+        excluded=taken,
+        never=candidates.excluded - taken,
+        always=len(always),
         judgement=judgement,
         sample=sample,
         weights=tempered(sample.weights, options.temper),
