@@ -84,6 +84,13 @@ class _Lambda(click.ParamType):
     "--always", multiple=True, metavar="FIELD=VALUE",
     help="Take the records with this with certainty, within the budget; repeatable.",
 )  # fmt: skip
+@click.option("--group-by", metavar="FIELD", help="Draw a fixed number of records for each value of this field.")
+@click.option("--group-min", type=int, metavar="N", help="At least so many of each group.")
+@click.option("--group-max", type=int, metavar="N", help="At most so many of each group.")
+@click.option(
+    "--group-share", multiple=True, metavar="VALUE=S,...",
+    help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
 @apply(CONDUCT)
 def select(

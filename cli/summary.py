@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tithe.selection.errors import printable
 from tithe.selection.pipeline import Selection
+
+# Groups that have a line each.
+_GROUPS_SHOWN = 12
 
 
 def summary_lines(selection: Selection) -> list[str]:
@@ -29,9 +33,29 @@ def summary_lines(selection: Selection) -> list[str]:
         f"selected  {weights.count:,} records ({share:.2%}){certain}, as good as "
         f"{weights.effective_sample_size:,.0f} of equal weight",
         f"weights   {weights.smallest:.4g} to {weights.largest:.4g}, together {weights.total:,.1f}",
+        *_group_lines(manifest["groups"]),
         *_evidence_lines(manifest),
         f"wrote     {options['output']} in {selection.seconds:.1f} s"
         + ("" if options["output"] == "-" else " (beside it .rows.parquet, .clusters.parquet, .manifest.json)"),
+    ]
+
+
+def _group_lines(groups: dict[str, Any] | None) -> list[str]:
+    if groups is None:
+        return []
+    found = groups["values"]
+    selected = [group["selected"] for group in found]
+    head = f"groups    {len(found):,} by {groups['field']}, of {min(selected):,} to {max(selected):,} records"
+    if len(found) > _GROUPS_SHOWN:
+        return [head]
+    names = [f"(no {groups['field']})" if group["value"] is None else printable(group["value"]) for group in found]
+    width = min(max(map(len, names)), 40)
+    return [
+        head,
+        *(
+            f"          {name:{width}} {group['selected']:>9,} of {group['records']:,}, weight {group['weight']:,.1f}"
+            for name, group in zip(names, found, strict=True)
+        ),
     ]
 
 

@@ -91,16 +91,7 @@ def make_design(
     """
     scores = judgement.scores.values
     size = min(ground.plan.size, candidates.count)
-    certain = always
-    if options.keep_centers:
-        centres = np.sort(ground.clusters.centres)
-        centres = centres[candidates[centres]]
-        certain = np.union1d(always, centres)
-        if len(certain) > size:
-            others = f" and {len(certain) - len(centres)} records of --always" if len(certain) > len(centres) else ""
-            raise UsageError(
-                f"--keep-centers: {len(centres)} centres{others} do not fit into a budget of {size} records"
-            )
+    certain = certain_records(options, ground, candidates, always)
     if options.sampler == "iid" and size < candidates.count:
         return IndependentDesign(scores, size, certain)
     probabilities = inclusion_probabilities(scores, size, certain, candidates)
@@ -109,6 +100,23 @@ def make_design(
         np.random.default_rng([options.seed, _ORDER_STREAM]).shuffle(no_order)
         return SimpleDesign(probabilities, no_order, size)
     return PivotalDesign(probabilities, ground.order if judgement.order is None else judgement.order, size)
+
+
+def certain_records(options: Options, ground: Groundwork, candidates: Candidates, always: Positions) -> Positions:
+    """The candidates that are taken in any case, ascending; raises UsageError where the budget is too small for them.
+
+    `always` are those of `--always`, ascending.
+    """
+    if not options.keep_centers:
+        return always
+    size = min(ground.plan.size, candidates.count)
+    centres = np.sort(ground.clusters.centres)
+    centres = centres[candidates[centres]]
+    certain = np.union1d(always, centres)
+    if len(certain) > size:
+        others = f" and {len(certain) - len(centres)} records of --always" if len(certain) > len(centres) else ""
+        raise UsageError(f"--keep-centers: {len(centres)} centres{others} do not fit into a budget of {size} records")
+    return certain
 
 
 @dataclass(frozen=True)

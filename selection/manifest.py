@@ -49,6 +49,8 @@ class Outcome:
     """Records left out by `--never` besides."""
     always: int
     """Records taken with certainty by `--always`."""
+    groups: dict[str, Any] | None
+    """Of `--group-by`: what was drawn of each group."""
     judgement: Judgement
     sample: Sample
     weights: npt.NDArray[np.float64]
@@ -113,6 +115,7 @@ def describe(
         "excluded": outcome.excluded,
         "never": outcome.never,
         "always": outcome.always,
+        "groups": outcome.groups,
         "weights": asdict(summarize(outcome.weights)),
         "evidence": outcome.evidence,
     }

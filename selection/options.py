@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tithe.selection.bad_records import Policy
 from tithe.selection.conditions import parse_conditions
 from tithe.selection.errors import UsageError
+from tithe.selection.groups import Wanted, parse_shares
 from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 from tithe.selection.work.shards import StoreDtype
@@ -69,6 +70,12 @@ class Options:
     """FIELD=VALUE of records to take with certainty."""
     never: tuple[str, ...] = ()
     """FIELD=VALUE of records to leave out."""
+    group_by: str | None = None
+    """Field whose values make groups, of each of which a fixed number of records is drawn."""
+    group_min: int | None = None
+    group_max: int | None = None
+    group_share: tuple[str, ...] = ()
+    """VALUE=SHARE,... of the budget; `other` for the rest."""
     sampler: Sampler = "pivotal"
     keep_centers: bool = False
     temper: float = 1.0
@@ -102,6 +109,7 @@ class Options:
         self._check_task()
         self._check_method()
         parse_conditions(self.always, self.never)
+        self._check_groups()
         if not 0 <= self.temper <= 1:
             raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
@@ -125,12 +133,38 @@ class Options:
                 "--keep-centers": self.keep_centers,
                 "--score-subset": self.score_subset,
                 "--always": bool(self.always),
+                "--group-by": self.group_by is not None,
             }
             if any(chance.values()):
                 given = " and ".join(option for option, there in chance.items() if there)
                 raise UsageError(f"{name}: leaves nothing to chance; leave {given} out")
         if self.method == "auto" and self.loss == "none":
             raise UsageError(f"{name}: chooses by losses; name their source with --loss")
+
+    def _check_groups(self) -> None:
+        bounds = {"--group-min": self.group_min, "--group-max": self.group_max}
+        given = [*(name for name, bound in bounds.items() if bound is not None)]
+        if self.group_by is None:
+            if given or self.group_share:
+                raise UsageError(f"{[*given, '--group-share'][0]} means nothing without --group-by FIELD")
+            return
+        if not self.group_by:
+            raise UsageError("--group-by needs the name of a field")
+        if self.sampler != "pivotal":
+            raise UsageError(f"--group-by: the sizes of groups are met by --sampler pivotal, not by {self.sampler}")
+        for name, bound in bounds.items():
+            if bound is not None and bound < 1:
+                raise UsageError(f"{name} {bound}: at least 1 is needed")
+        if self.group_min is not None and self.group_max is not None and self.group_min > self.group_max:
+            raise UsageError(f"--group-min {self.group_min} is more than --group-max {self.group_max}")
+        if self.group_share and given:
+            raise UsageError(f"--group-share says how many of each group: leave {' and '.join(given)} out")
+        parse_shares(self.group_share)
+
+    @property
+    def wanted_groups(self) -> Wanted:
+        """What is asked for of the groups of `--group-by`."""
+        return Wanted(self.group_min, self.group_max, parse_shares(self.group_share))
 
     def _check_task(self) -> None:
         if self.task == "training":

@@ -15,12 +15,14 @@ from tithe.selection.candidates import Candidates
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.conditions import always_among, but_never
 from tithe.selection.corpus import Corpus, open_corpus
-from tithe.selection.design import make_design
+from tithe.selection.design import Design, certain_records, make_design
 from tithe.selection.distinct import distinct
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
 from tithe.selection.exclusion import excluded_rows
 from tithe.selection.groundwork import Groundwork, check_field, find_text_rule, lay
+from tithe.selection.group_design import GroupDesign, make_group_design
+from tithe.selection.groups import Groups, describe_groups
 from tithe.selection.losses import LossRequest, LossSource, make_loss_source
 from tithe.selection.losses.ledger import Ledger
 from tithe.selection.manifest import Outcome, describe, sha256_of_all
@@ -163,7 +165,7 @@ def choose(
         advance(len(method.probes))
     with stages("sample", n) as advance:
         judgement = method.judge(probe_losses, candidates)
-        design = make_design(options, ground, judgement, candidates, always)
+        design = _design(options, ground, judgement, candidates, always, marks.groups)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
         advance(n)
     for note in judgement.notes:
@@ -190,6 +192,9 @@ def choose(
         excluded=taken,
         never=candidates.excluded - taken,
         always=len(always),
+        groups=describe_groups(marks.groups, design.counts, candidates, sample, candidates)
+        if marks.groups is not None and isinstance(design, GroupDesign)
+        else None,
         judgement=judgement,
         sample=sample,
         weights=tempered(sample.weights, options.temper),
@@ -197,6 +202,27 @@ def choose(
         loss=losses.describe(),
         losses_asked=asked,
         evidence=evidence,
+    )
+
+
+def _design(
+    options: Options,
+    ground: Groundwork,
+    judgement: Judgement,
+    candidates: Candidates,
+    always: npt.NDArray[np.int64],
+    groups: Groups | None,
+) -> Design:
+    if groups is None:
+        return make_design(options, ground, judgement, candidates, always)
+    return make_group_design(
+        groups,
+        options.wanted_groups,
+        judgement.scores.values,
+        min(ground.plan.size, candidates.count),
+        ground.order if judgement.order is None else judgement.order,
+        candidates,
+        certain_records(options, ground, candidates, always),
     )
 
 

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
-_NEARLY_ONE = 1 - 1e-9
+NEARLY_ONE = 1 - 1e-9
 
 NOBODY = np.empty(0, np.int64)
 
@@ -123,9 +123,9 @@ def _cut_off(scores: PerRecord, size: int, sure_from: float = np.inf) -> tuple[f
         if left <= 0:
             return 0.0, sure_from
         factor = left / below
-        if largest < _NEARLY_ONE / factor:
+        if largest < NEARLY_ONE / factor:
             return factor, sure_from
-        sure_from = _NEARLY_ONE / factor
+        sure_from = NEARLY_ONE / factor
 
 
 def draw_pivotal(probabilities: PerRecord, order: PerRecord, rng: np.random.Generator) -> Sample:
