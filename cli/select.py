@@ -84,6 +84,7 @@ class _Lambda(click.ParamType):
     "--always", multiple=True, metavar="FIELD=VALUE",
     help="Take the records with this with certainty, within the budget; repeatable.",
 )  # fmt: skip
+@click.option("--dedup", is_flag=True, help="Of records of equal text draw one at most, to stand for all.")
 @click.option("--group-by", metavar="FIELD", help="Draw a fixed number of records for each value of this field.")
 @click.option("--group-min", type=int, metavar="N", help="At least so many of each group.")
 @click.option("--group-max", type=int, metavar="N", help="At most so many of each group.")

@@ -24,6 +24,8 @@ def summary_lines(selection: Selection) -> list[str]:
     ]
     if absent:
         left_out += f"; {' and '.join(absent)}, the weights stand for the rest"
+    if manifest["duplicates"]:
+        left_out += f"; {manifest['duplicates']:,} have the text of another, which stands for them"
     certain = f", {manifest['always']:,} of them by --always" if manifest["always"] else ""
     queries = manifest["loss_queries"]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tithe.selection.corpus import Corpus
 from tithe.selection.design import Design
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
-from tithe.selection.per_record import Derived, total
+from tithe.selection.per_record import Derived, PerRecord, total
 from tithe.selection.sampling import Sample
 from tithe.selection.validation import Validation
 from tithe.selection.weights import summarize
@@ -42,6 +43,8 @@ class Appraisal:
     """Losses of the sample, shape (s,), where they were asked for."""
     validation: Validation | None
     """Losses of a simple random sample of at least 2 of the candidates, where they were asked for."""
+    copies: npt.NDArray[np.uint32] | None = None
+    """How many records each candidate stands for, shape (n,), 0 for those that are none; None: itself."""
 
     def describe(self) -> dict[str, Any]:
         """All the evidence, in JSON values."""
@@ -62,14 +65,16 @@ class Appraisal:
     def _estimate(self) -> dict[str, Any] | None:
         if not self.informed:
             return None
-        population, proxy = self.candidates.count, self.judgement.proxy
+        population, proxy = self._represented, self.judgement.proxy
         if self.subset_losses is not None:
             return evidence.estimate_from_subset(self.design, self.sample, self.subset_losses, population=population)
         if self.validation is None and len(proxy.probes) == 0:
             return None
-        mean_proxy = total(Derived(np.multiply, proxy.values, self.candidates)) / population
+        mean_proxy = total(Derived(np.multiply, proxy.values, self._stands_for)) / population
         if self.validation is not None:
-            return evidence.estimate_from_validation(self.validation, mean_proxy, population=population)
+            return evidence.estimate_from_validation(
+                self.validation, mean_proxy, population=self.candidates.count, copies=self._validated_copies
+            )
         return evidence.estimate_from_probes(proxy, mean_proxy)
 
     def _error(self) -> dict[str, Any] | None:
@@ -77,10 +82,31 @@ class Appraisal:
         if design.size >= population or not self.informed or not self.judgement.by_chance:
             return None  # the subset is the corpus; or nothing is known of the losses; or there is no design
         if self.validation is not None:
-            return evidence.forecast_from_validation(design, self.validation, population=population).describe()
+            return evidence.forecast_from_validation(
+                design,
+                self.validation,
+                population=population,
+                copies=self._validated_copies,
+                represented=self._represented,
+            ).describe()
         if len(proxy.probes) == 0:
             return None
-        return evidence.forecast_from_probes(design, proxy, self.candidates).describe()
+        return evidence.forecast_from_probes(design, proxy, self._stands_for, self._represented).describe()
+
+    @property
+    def _stands_for(self) -> PerRecord:
+        return self.candidates if self.copies is None else self.copies
+
+    @cached_property
+    def _represented(self) -> int:
+        """Records that the candidates stand for."""
+        return self.candidates.count if self.copies is None else int(total(self.copies))
+
+    @property
+    def _validated_copies(self) -> Floats | None:
+        if self.copies is None or self.validation is None:
+            return None
+        return self.copies[self.validation.positions].astype(np.float64)
 
     def _largest_weights(self) -> list[dict[str, Any]]:
         at, weights = evidence.largest_weights(self.sample), self.sample.weights

@@ -49,6 +49,8 @@ class Outcome:
     """Records left out by `--never` besides."""
     always: int
     """Records taken with certainty by `--always`."""
+    duplicates: int | None
+    """Records left out by `--dedup`, since another has their text and stands for them; None: it was not asked for."""
     groups: dict[str, Any] | None
     """Of `--group-by`: what was drawn of each group."""
     judgement: Judgement
@@ -115,6 +117,7 @@ def describe(
         "excluded": outcome.excluded,
         "never": outcome.never,
         "always": outcome.always,
+        "duplicates": outcome.duplicates,
         "groups": outcome.groups,
         "weights": asdict(summarize(outcome.weights)),
         "evidence": outcome.evidence,

@@ -70,6 +70,8 @@ class Options:
     """FIELD=VALUE of records to take with certainty."""
     never: tuple[str, ...] = ()
     """FIELD=VALUE of records to leave out."""
+    dedup: bool = False
+    """Of records with the same text draw one at most, which stands for all."""
     group_by: str | None = None
     """Field whose values make groups, of each of which a fixed number of records is drawn."""
     group_min: int | None = None
@@ -134,6 +136,7 @@ class Options:
                 "--score-subset": self.score_subset,
                 "--always": bool(self.always),
                 "--group-by": self.group_by is not None,
+                "--dedup": self.dedup,
             }
             if any(chance.values()):
                 given = " and ".join(option for option, there in chance.items() if there)
@@ -142,6 +145,8 @@ class Options:
             raise UsageError(f"{name}: chooses by losses; name their source with --loss")
 
     def _check_groups(self) -> None:
+        if self.dedup and self.sampler != "pivotal":
+            raise UsageError(f"--dedup: needs --sampler pivotal, not {self.sampler}, which knows of no copies")
         bounds = {"--group-min": self.group_min, "--group-max": self.group_max}
         given = [*(name for name, bound in bounds.items() if bound is not None)]
         if self.group_by is None:

@@ -15,10 +15,12 @@ from tithe.selection.candidates import Candidates
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.conditions import always_among, but_never
 from tithe.selection.corpus import Corpus, open_corpus
-from tithe.selection.design import Design, certain_records, make_design
+from tithe.selection.design import Design, PivotalDesign, certain_records, make_design
 from tithe.selection.distinct import distinct
+from tithe.selection.duplicates import DedupDesign, copies_of, those_that_stay, times_copies
 from tithe.selection.embedded import Encoder
-from tithe.selection.errors import TitheError
+from tithe.selection.embeddings import KeptEmbeddings
+from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.exclusion import excluded_rows
 from tithe.selection.groundwork import Groundwork, check_field, find_text_rule, lay
 from tithe.selection.group_design import GroupDesign, make_group_design
@@ -91,6 +93,8 @@ def select(
             check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
             check_marked_fields(options, corpus)
             rule = find_text_rule(options, encoder, corpus)
+            if options.dedup and rule is None:
+                raise UsageError(f"--dedup: compares texts, and --encoder {options.encoder} reads none")
         if rule is not None:
             notify(f"text: {rule.name}")
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
@@ -157,6 +161,17 @@ def choose(
         if candidates.count == 0:
             raise TitheError(f"--never {' '.join(options.never)}: leaves no record to choose from")
         always = always_among(candidates, marks.flags, min(ground.plan.size, candidates.count))
+    never, copies, duplicates = candidates.excluded - taken, None, None
+    if options.dedup:
+        assert isinstance(ground.embeddings, KeptEmbeddings)
+        with stages("dedup", n) as advance:
+            certain = certain_records(options, ground, candidates, always)
+            preferred = np.concatenate([always, np.setdiff1d(certain, always)])
+            copies = copies_of(ground.embeddings.texts, candidates, preferred)
+            distinct_ = those_that_stay(copies)
+            duplicates, candidates = candidates.count - distinct_.count, distinct_
+            always = always[candidates[always]]
+            advance(n)
     with stages("prepare", None):
         method = make_method(options, ground)
     ledger = Ledger(losses, corpus)
@@ -165,7 +180,12 @@ def choose(
         advance(len(method.probes))
     with stages("sample", n) as advance:
         judgement = method.judge(probe_losses, candidates)
-        design = _design(options, ground, judgement, candidates, always, marks.groups)
+        if copies is not None:
+            times_copies(judgement.scores.values, copies)
+        design = drawn_by = _design(options, ground, judgement, candidates, always, marks.groups)
+        if copies is not None:
+            assert isinstance(drawn_by, PivotalDesign)
+            design = DedupDesign(drawn_by, copies)
         sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
         advance(n)
     for note in judgement.notes:
@@ -184,16 +204,20 @@ def choose(
             informed=options.loss != "none",
             subset_losses=ledger.losses(rows) if options.score_subset else None,
             validation=_validate(options, ground, judgement, candidates, validation_ledger),
+            copies=copies,
         )
         evidence = appraisal.describe()
     asked = losses.asked + (validation_losses.asked if validation_losses is not losses else 0)
     return Outcome(
         ground=ground,
         excluded=taken,
-        never=candidates.excluded - taken,
+        never=never,
         always=len(always),
-        groups=describe_groups(marks.groups, design.counts, candidates, sample, candidates)
-        if marks.groups is not None and isinstance(design, GroupDesign)
+        duplicates=duplicates,
+        groups=describe_groups(
+            marks.groups, drawn_by.counts, candidates, sample, candidates if copies is None else copies
+        )
+        if marks.groups is not None and isinstance(drawn_by, GroupDesign)
         else None,
         judgement=judgement,
         sample=sample,

@@ -47,7 +47,7 @@ def _rows(case: Case, sampler: Sampler) -> tuple[dict[str, object], dict[str, ob
     measured = float(np.sqrt(np.mean(np.square(errors))))
     known = forecast_from_validation(design, _validation(case, judgement, n), population=n)
     some = forecast_from_validation(design, _validation(case, judgement, VALIDATED), population=n)
-    centres = forecast_from_probes(design, judgement.proxy, everyone)
+    centres = forecast_from_probes(design, judgement.proxy, everyone, everyone.count)
     named: dict[str, object] = {"corpus": case.name, "sampler": sampler}
     row = {
         **named,

@@ -337,6 +337,6 @@ def test_a_forecast_needs_no_more_than_labels_and_a_table() -> None:
     losses = np.array([1.0, 2.0, 3.0, 4.0])
     proxy = Proxy(np.arange(4), "centres", labels, losses, losses[::-1], Derived(lambda part: losses[part], labels))
     design = PivotalDesign(np.full(100, 0.1), np.arange(100), 10)
-    found = forecast_from_probes(design, proxy, Candidates.everyone(100))
+    found = forecast_from_probes(design, proxy, Candidates.everyone(100), 100)
     assert found.design == pytest.approx(np.sqrt((9 * (losses - losses[::-1])[labels] ** 2).sum()) / 100)
     assert found.uniform == pytest.approx(losses[labels].std() * np.sqrt(0.9 / 10))
