@@ -24,6 +24,13 @@ def apply(options: list[Callable[[Any], Any]]) -> Callable[[_Command], _Command]
     return decorate
 
 
+def _fractions(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for text in given for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{','.join(given)}: numbers are needed", context, parameter) from None
+
+
 INPUTS: list[Callable[[Any], Any]] = [
     click.argument("inputs", nargs=-1, metavar="INPUT..."),
     click.option(
@@ -61,7 +68,13 @@ CLUSTERS: list[Callable[[Any], Any]] = [
     click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]"),
     click.option("--epsilon", type=float, metavar="E", help="Budget K + ⌈1/E²⌉ records.  [default: 0.05]"),
     click.option("--size", type=int, metavar="N", help="Budget: this many records."),
-    click.option("--fraction", type=float, metavar="F", help="Budget: this share of the records."),
+    click.option(
+        "--fraction",
+        multiple=True,
+        callback=_fractions,
+        metavar="F,...",
+        help="Budget: this share of the records; of several, nested subsets FILE-F.",
+    ),
     click.option(
         "--cluster-seed",
         type=int,

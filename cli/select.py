@@ -95,6 +95,19 @@ class _Lambda(click.ParamType):
 @click.option("--weight-column", default="weight", show_default=True, metavar="NAME", help="Name of the added column.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the draw.")
 @click.option("--exclude", multiple=True, metavar="SUBSET", help="Leave out what an earlier subset took; repeatable.")
+@click.option("--never", multiple=True, metavar="FIELD=VALUE", help="Leave out the records with this; repeatable.")
+@click.option(
+    "--always", multiple=True, metavar="FIELD=VALUE",
+    help="Take the records with this with certainty, within the budget; repeatable.",
+)  # fmt: skip
+@click.option("--dedup", is_flag=True, help="Of records of equal text draw one at most, to stand for all.")
+@click.option("--group-by", metavar="FIELD", help="Draw a fixed number of records for each value of this field.")
+@click.option("--group-min", type=int, metavar="N", help="At least so many of each group.")
+@click.option("--group-max", type=int, metavar="N", help="At most so many of each group.")
+@click.option(
+    "--group-share", multiple=True, metavar="VALUE=S,...",
+    help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
 @apply(CONDUCT)
 def select(
@@ -150,8 +163,8 @@ def select(
         plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
         click.echo("\n".join(plan.lines()))
         return
-    selection = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
-    for line in summary_lines(selection):
+    selections = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
+    for line in summary_lines(selections):
         notify(line)
 
 

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from tithe.selection.errors import printable
 from tithe.selection.pipeline import Selection
 
+# Groups that have a line each.
+_GROUPS_SHOWN = 12
 
-def summary_lines(selection: Selection) -> list[str]:
-    """The lines of the summary."""
-    manifest, weights = selection.manifest, selection.weights
-    options = manifest["options"]
-    share = weights.count / manifest["n"]
-    bad = manifest["bad_records"]
-    left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""
-    if manifest["excluded"]:
-        left_out += f"; {manifest['excluded']:,} are in earlier subsets, the weights stand for the rest"
-    queries = manifest["loss_queries"]
+
+def summary_lines(selections: Sequence[Selection]) -> list[str]:
+    """The lines of the summary: what all subsets share, then each of them."""
+    manifest = selections[0].manifest
+    options, queries = manifest["options"], manifest["loss_queries"]
     return [
-        f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s){left_out}",
+        f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s){_left_out(manifest)}",
         f"clusters  {manifest['k']:,} of {manifest['d']}-dimensional embeddings ({options['encoder']}); "
         + (f"losses asked for: {queries:,}" if queries else "no losses asked for"),
-        f"selected  {weights.count:,} records ({share:.2%}), as good as {weights.effective_sample_size:,.0f} "
-        "of equal weight",
+        *(line for selection in selections for line in _subset_lines(selection)),
+    ]
+
+
+def _left_out(manifest: dict[str, Any]) -> str:
+    bad = manifest["bad_records"]
+    left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""
+    absent = [
+        *([f"{manifest['excluded']:,} are in earlier subsets"] if manifest["excluded"] else []),
+        *([f"{manifest['never']:,} are left out by --never"] if manifest["never"] else []),
+    ]
+    if absent:
+        left_out += f"; {' and '.join(absent)}, the weights stand for the rest"
+    if manifest["duplicates"]:
+        left_out += f"; {manifest['duplicates']:,} have the text of another, which stands for them"
+    return left_out
+
+
+def _subset_lines(selection: Selection) -> list[str]:
+    manifest, weights = selection.manifest, selection.weights
+    certain = f", {manifest['always']:,} of them by --always" if manifest["always"] else ""
+    name = selection.path
+    return [
+        f"selected  {weights.count:,} records ({weights.count / manifest['n']:.2%}){certain}, as good as "
+        f"{weights.effective_sample_size:,.0f} of equal weight",
         *_weight_lines(manifest),
+        *_group_lines(manifest["groups"]),
         *_evidence_lines(manifest),
-        f"wrote     {options['output']} in {selection.seconds:.1f} s"
-        + ("" if options["output"] == "-" else " (beside it .rows.parquet, .clusters.parquet, .manifest.json)"),
+        f"wrote     {name or '-'} in {selection.seconds:.1f} s"
+        + ("" if name is None else " (beside it .rows.parquet, .clusters.parquet, .manifest.json)"),
     ]
 
 
@@ -42,6 +65,25 @@ def _weight_lines(manifest: dict[str, Any]) -> list[str]:
     sum_or_mean = "mean 1" if subset["weight_scale"] == "mean" else f"together {weights['total']:,.1f}"
     place = ", in the messages of the assistant" if subset["weights_as"] == "loss-scale" else ""
     return [f"weights   {weights['smallest']:.4g} to {weights['largest']:.4g}, {sum_or_mean}{place}"]
+
+
+def _group_lines(groups: dict[str, Any] | None) -> list[str]:
+    if groups is None:
+        return []
+    found = groups["values"]
+    selected = [group["selected"] for group in found]
+    head = f"groups    {len(found):,} by {groups['field']}, of {min(selected):,} to {max(selected):,} records"
+    if len(found) > _GROUPS_SHOWN:
+        return [head]
+    names = [f"(no {groups['field']})" if group["value"] is None else printable(group["value"]) for group in found]
+    width = min(max(map(len, names)), 40)
+    return [
+        head,
+        *(
+            f"          {name:{width}} {group['selected']:>9,} of {group['records']:,}, weight {group['weight']:,.1f}"
+            for name, group in zip(names, found, strict=True)
+        ),
+    ]
 
 
 def _evidence_lines(manifest: dict[str, Any]) -> list[str]:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection import evidence
-from tithe.selection.candidates import Candidates
 from tithe.selection.corpus import Corpus
-from tithe.selection.design import Design
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.sampling import Sample
+from tithe.selection.frame.frame import Frame
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
 from tithe.selection.per_record import Derived, total
-from tithe.selection.sampling import Sample
 from tithe.selection.validation import Validation
 from tithe.selection.weights import summarize
 
@@ -29,9 +29,9 @@ class Appraisal:
 
     corpus: Corpus
     ground: Groundwork
+    frame: Frame
+    """The records that the estimates are about."""
     judgement: Judgement
-    candidates: Candidates
-    """Those the estimates are about."""
     design: Design
     sample: Sample
     rows: npt.NDArray[np.int64]
@@ -62,25 +62,39 @@ class Appraisal:
     def _estimate(self) -> dict[str, Any] | None:
         if not self.informed:
             return None
-        population, proxy = self.candidates.count, self.judgement.proxy
+        population, proxy = self.frame.represented, self.judgement.proxy
         if self.subset_losses is not None:
             return evidence.estimate_from_subset(self.design, self.sample, self.subset_losses, population=population)
         if self.validation is None and len(proxy.probes) == 0:
             return None
-        mean_proxy = total(Derived(np.multiply, proxy.values, self.candidates)) / population
+        mean_proxy = total(Derived(np.multiply, proxy.values, self.frame.stands_for)) / population
         if self.validation is not None:
-            return evidence.estimate_from_validation(self.validation, mean_proxy, population=population)
+            return evidence.estimate_from_validation(
+                self.validation, mean_proxy, population=self.frame.candidates.count, copies=self._validated_copies
+            )
         return evidence.estimate_from_probes(proxy, mean_proxy)
 
     def _error(self) -> dict[str, Any] | None:
-        population, proxy, design = self.candidates.count, self.judgement.proxy, self.design
+        population, proxy, design = self.frame.candidates.count, self.judgement.proxy, self.design
         if design.size >= population or not self.informed or not self.judgement.by_chance:
             return None  # the subset is the corpus; or nothing is known of the losses; or there is no design
         if self.validation is not None:
-            return evidence.forecast_from_validation(design, self.validation, population=population).describe()
+            return evidence.forecast_from_validation(
+                design,
+                self.validation,
+                population=population,
+                copies=self._validated_copies,
+                represented=self.frame.represented,
+            ).describe()
         if len(proxy.probes) == 0:
             return None
-        return evidence.forecast_from_probes(design, proxy, self.candidates).describe()
+        return evidence.forecast_from_probes(design, proxy, self.frame.stands_for, self.frame.represented).describe()
+
+    @property
+    def _validated_copies(self) -> Floats | None:
+        if self.frame.copies is None or self.validation is None:
+            return None
+        return self.frame.copies[self.validation.positions].astype(np.float64)
 
     def _largest_weights(self) -> list[dict[str, Any]]:
         at, weights = evidence.largest_weights(self.sample), self.sample.weights

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from tithe.selection.choose import Notify, validation_positions
 from tithe.selection.corpus import open_corpus
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import UsageError
@@ -16,7 +17,6 @@ from tithe.selection.json_lines import json_lines
 from tithe.selection.manifest import sha256_of_all
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
-from tithe.selection.pipeline import Notify, validation_positions
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.whole import check_target, sync, work_folder_beside
 from tithe.selection.work.folder import open_work_folder

@@ -53,6 +53,11 @@ class KeptEmbeddings:
         self._store = store
         self._rows = rows
 
+    @property
+    def texts(self) -> Rows:
+        """A number of each record's text, shape (n,), on disk: equal where the texts are."""
+        return self._rows
+
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
         count = len(self._rows)

@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from tithe.selection import variance
-from tithe.selection.candidates import Candidates
 from tithe.selection.clustering import Clustering
-from tithe.selection.design import Design
+from tithe.selection.designs import variance
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.sampling import Sample
 from tithe.selection.per_record import Derived, PerRecord, extremes, totals
 from tithe.selection.proxy import Proxy
-from tithe.selection.sampling import Sample
 from tithe.selection.sensitivity import distances_to_the_power
 from tithe.selection.validation import Validation
 
@@ -75,18 +74,30 @@ class Forecast:
         return f"{basis}, the expected error is {self.ratio:.2f}{margin} of that of a uniform sample of the same size"
 
 
-def forecast_from_validation(design: Design, validation: Validation, *, population: int) -> Forecast:
-    """The errors that the validated losses (V >= 2, a simple random sample) let expect of an estimate for n records."""
+def forecast_from_validation(
+    design: Design, validation: Validation, *, population: int, copies: Floats | None = None, represented: int = 0
+) -> Forecast:
+    """The errors that the validated losses (V >= 2, a simple random sample) let expect of an estimate for n records.
+
+    Where these stand for copies, `copies` says how many each validated record has, shape (V,), and `represented` how
+    many records all stand for: a uniform sample would be one of those.
+    """
+    represented = represented or population
     losses, chances = validation.losses, design.chances(validation.positions)
 
     def errors(part: npt.NDArray[np.int64]) -> tuple[float, float]:
         expected = chances.part(part).forecast(losses[part], population=population)
-        of_uniform = variance.uniform_variance(losses[part], design.size, population=population)
+        if copies is None:
+            of_uniform = variance.uniform_variance(losses[part], design.size, population=population)
+        else:
+            apart = losses[part] - np.average(losses[part], weights=copies[part])
+            spread = float(np.average(apart**2, weights=copies[part])) * len(part) / (len(part) - 1)
+            of_uniform = represented**2 * (1 - design.size / represented) * spread / design.size
         return math.sqrt(expected), math.sqrt(of_uniform)
 
     of_design, of_uniform = errors(np.arange(len(losses)))
     if len(losses) == population:
-        return Forecast(of_design / population, of_uniform / population, 0.0, "all")
+        return Forecast(of_design / represented, of_uniform / represented, 0.0, "all")
     # Ten random groups, one left out at a time: the jackknife of the ratio.
     groups = np.random.default_rng(0).permutation(len(losses)) % 10
     ratios = []
@@ -95,19 +106,20 @@ def forecast_from_validation(design: Design, validation: Validation, *, populati
         a, b = errors(part)
         ratios.append(a / b if b > 0 else 1.0)
     spread = math.sqrt((len(ratios) - 1) * float(np.var(ratios))) if len(ratios) > 1 else 1.0
-    return Forecast(of_design / population, of_uniform / population, spread, "validation")
+    return Forecast(of_design / represented, of_uniform / represented, spread, "validation")
 
 
-def forecast_from_probes(design: Design, proxy: Proxy, candidates: Candidates) -> Forecast:
+def forecast_from_probes(design: Design, proxy: Proxy, stands_for: PerRecord, represented: int) -> Forecast:
     """The errors that the losses of the probes let expect, each probe standing for the records nearest to it.
 
     Args:
         design: the design used.
         proxy: losses, and what the other probes say of each.
-        candidates: the records that could be drawn.
+        stands_for: how many records each candidate stands for; 0 for those that are none.
+        represented: their sum.
     """
-    n, size = float(candidates.count), design.size
-    share = totals(proxy.nearest, len(proxy.losses), candidates) / n
+    n, size = float(represented), design.size
+    share = totals(proxy.nearest, len(proxy.losses), stands_for) / n
     mean = float(share @ proxy.losses)
     of_design = design.forecast_from_probes(proxy.nearest, proxy.losses, proxy.left_out)
     of_uniform = n**2 * (1 - size / n) / size * share * (proxy.losses - mean) ** 2
@@ -128,12 +140,19 @@ def estimate_from_subset(design: Design, sample: Sample, losses: Floats, *, popu
     return _interval(total / population, error / population, len(losses) - 1, "subset")
 
 
-def estimate_from_validation(validation: Validation, mean_proxy: float, *, population: int) -> dict[str, Any]:
-    """The mean loss as the mean proxy, corrected by the mean difference over the validated records."""
+def estimate_from_validation(
+    validation: Validation, mean_proxy: float, *, population: int, copies: Floats | None = None
+) -> dict[str, Any]:
+    """The mean loss as the mean proxy, corrected by the mean difference over the validated records.
+
+    `copies`: how many records each of them stands for, shape (V,); None: itself.
+    """
     differences = validation.losses - validation.proxies
-    count = len(differences)
+    count, mean = len(differences), float(np.average(differences, weights=copies))
+    if copies is not None:  # a ratio of two sums over the sample
+        differences = copies / copies.mean() * (differences - mean)
     error = math.sqrt(float(differences.var(ddof=1)) / count * (1 - count / population))
-    return _interval(mean_proxy + float(differences.mean()), error, count - 1, "validation")
+    return _interval(mean_proxy + mean, error, count - 1, "validation")
 
 
 def estimate_from_probes(proxy: Proxy, mean_proxy: float) -> dict[str, Any]:

@@ -11,16 +11,17 @@ from typing import BinaryIO
 from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
+from tithe.selection.choose import Notify, loss_source
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
+from tithe.selection.frame.marks import check_marked_fields
 from tithe.selection.groundwork import check_field, find_text_rule
 from tithe.selection.manifest import sha256
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
 from tithe.selection.parallel import workers
-from tithe.selection.pipeline import Notify, loss_source
 from tithe.selection.plan import Plan
 from tithe.selection.sizes import readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
@@ -82,7 +83,7 @@ def forecast(
     Nothing is taken for done that lies in the work folder. Raises what `select` would raise for the same options and
     the records read. Nothing is left behind.
     """
-    outputs = Outputs.of(options.output, overwrite=True)
+    outputs = Outputs.of(options.output, options.fraction, overwrite=True)
     losses = loss_source(options, options.loss)
     with TemporaryDirectory(prefix="tithe-") as folder:
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
@@ -90,6 +91,7 @@ def forecast(
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column, options.shape)
         check_field(corpus, losses.field, f"--loss {options.loss}")
+        check_marked_fields(options, corpus)
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")

@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from tithe.selection import blas
 from tithe.selection.corpus import Corpus
+from tithe.selection.designs.sampling import Sample
+from tithe.selection.frame.frame import Frame
+from tithe.selection.frame.groups import describe_groups
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
 from tithe.selection.parallel import ordered_map
-from tithe.selection.sampling import Sample
 from tithe.selection.weights import summarize
 
 SCHEMA_VERSION = 1
@@ -43,13 +45,12 @@ class Outcome:
     """All that the method found out about a corpus."""
 
     ground: Groundwork
-    excluded: int
-    """Records left out because an earlier subset has them."""
+    frame: Frame
     judgement: Judgement
     sample: Sample
     weights: npt.NDArray[np.float64]
     """Those in the subset, or behind its copies: the sample's, tempered and scaled."""
-    copies: npt.NDArray[np.int64] | None
+    repeats: npt.NDArray[np.int64] | None
     """How often each selected record comes in the subset; None: once."""
     rows: npt.NDArray[np.int64]
     """Overall row of each selected record, ascending."""
@@ -61,7 +62,7 @@ class Outcome:
     @property
     def lines(self) -> int:
         """Number of lines, or rows, of the subset."""
-        return len(self.rows) if self.copies is None else int(self.copies.sum())
+        return len(self.rows) if self.repeats is None else int(self.repeats.sum())
 
 
 def describe(
@@ -71,7 +72,7 @@ def describe(
     digests: Sequence[str],
 ) -> dict[str, Any]:
     """The manifest of a selection, without what differs from run to run."""
-    ground, clusters = outcome.ground, outcome.ground.clusters
+    ground, frame, clusters = outcome.ground, outcome.frame, outcome.ground.clusters
     return {
         "schema_version": SCHEMA_VERSION,
         "versions": versions(),
@@ -113,7 +114,13 @@ def describe(
         },
         "loss": outcome.loss,
         "loss_queries": outcome.losses_asked,
-        "excluded": outcome.excluded,
+        "excluded": frame.excluded,
+        "never": frame.never,
+        "always": len(frame.always),
+        "duplicates": frame.duplicates,
+        "groups": None
+        if frame.groups is None
+        else describe_groups(frame.groups, frame.candidates, frame.stands_for, outcome.sample),
         "weights": asdict(summarize(outcome.weights)),
         "subset": _shape(options, outcome),
         "evidence": outcome.evidence,
@@ -122,8 +129,8 @@ def describe(
 
 def _shape(options: Options, outcome: Outcome) -> dict[str, Any]:
     """How the subset holds the weights, and what its lines are worth to a trainer that reads them so."""
-    copies = outcome.copies
-    held = np.ones(len(outcome.rows)) if copies is None else copies[copies > 0].astype(np.float64)
+    repeats = outcome.repeats
+    held = np.ones(len(outcome.rows)) if repeats is None else repeats[repeats > 0].astype(np.float64)
     weighted = options.scale is not None
     return {
         "weights_as": options.shape,

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
+from tithe.selection.designs.allocation import Wanted, parse_shares
 from tithe.selection.errors import UsageError
+from tithe.selection.frame.conditions import parse_conditions
 from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 from tithe.selection.shapes import WeightsAs, WeightScale
@@ -42,7 +44,8 @@ class Options:
     clusters: int | None = None
     epsilon: float | None = None
     size: int | None = None
-    fraction: float | None = None
+    fraction: tuple[float, ...] = ()
+    """Shares of the records; several make nested subsets."""
     method: MethodName = "sensitivity"
     rank: int | None = None
     """Directions of `low-rank`; None: as many as hold 90% of the squared norms, at most a fourth of the clusters."""
@@ -66,6 +69,18 @@ class Options:
     """Numbers of the embeddings kept; None: float16 where they have unit length, else float32."""
     exclude: tuple[str, ...] = ()
     """Earlier subsets of the same corpus, whose records are left out."""
+    always: tuple[str, ...] = ()
+    """FIELD=VALUE of records to take with certainty."""
+    never: tuple[str, ...] = ()
+    """FIELD=VALUE of records to leave out."""
+    dedup: bool = False
+    """Of records with the same text draw one at most, which stands for all."""
+    group_by: str | None = None
+    """Field whose values make groups, of each of which a fixed number of records is drawn."""
+    group_min: int | None = None
+    group_max: int | None = None
+    group_share: tuple[str, ...] = ()
+    """VALUE=SHARE,... of the budget; `other` for the rest."""
     sampler: Sampler = "pivotal"
     keep_centers: bool = False
     temper: float = 1.0
@@ -104,6 +119,10 @@ class Options:
             raise UsageError("--score-subset and --validate need losses: name their source with --loss")
         self._check_task()
         self._check_method()
+        parse_conditions(self.always, self.never)
+        self._check_groups()
+        if len(self.fraction) > 1:
+            self._check_nested()
         if not 0 <= self.temper <= 1:
             raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
@@ -122,10 +141,18 @@ class Options:
                 raise UsageError(f"{name}: has no use for --lambda; leave it out")
             if self.loss != "none" and not (self.score_subset or self.validate):
                 raise UsageError(f"{name}: asks for no losses; leave --loss out, or say --score-subset or --validate")
-        if self.method == "k-center" and (self.score_subset or self.keep_centers or self.sampler != "pivotal"):
-            raise UsageError(
-                f"{name}: leaves nothing to chance; leave --sampler, --keep-centers and --score-subset out"
-            )
+        if self.method == "k-center":
+            chance = {
+                "--sampler": self.sampler != "pivotal",
+                "--keep-centers": self.keep_centers,
+                "--score-subset": self.score_subset,
+                "--always": bool(self.always),
+                "--group-by": self.group_by is not None,
+                "--dedup": self.dedup,
+            }
+            if any(chance.values()):
+                given = " and ".join(option for option, there in chance.items() if there)
+                raise UsageError(f"{name}: leaves nothing to chance; leave {given} out")
         if self.method == "auto" and self.loss == "none":
             raise UsageError(f"{name}: chooses by losses; name their source with --loss")
 
@@ -154,6 +181,39 @@ class Options:
             raise UsageError(f"{name}: knows no --weight-column but {trainer.weight_column!r}")
         if trainer.reads is not None and self.output is not None and self.output.suffix != trainer.reads:
             raise UsageError(f"{name}: reads {trainer.reads} only; let the name of -o end so")
+
+    def _check_groups(self) -> None:
+        if self.dedup and self.sampler != "pivotal":
+            raise UsageError(f"--dedup: needs --sampler pivotal, not {self.sampler}, which knows of no copies")
+        bounds = {"--group-min": self.group_min, "--group-max": self.group_max}
+        given = [*(name for name, bound in bounds.items() if bound is not None)]
+        if self.group_by is None:
+            if given or self.group_share:
+                raise UsageError(f"{[*given, '--group-share'][0]} means nothing without --group-by FIELD")
+            return
+        if not self.group_by:
+            raise UsageError("--group-by needs the name of a field")
+        if self.sampler != "pivotal":
+            raise UsageError(f"--group-by: the sizes of groups are met by --sampler pivotal, not by {self.sampler}")
+        for name, bound in bounds.items():
+            if bound is not None and bound < 1:
+                raise UsageError(f"{name} {bound}: at least 1 is needed")
+        if self.group_min is not None and self.group_max is not None and self.group_min > self.group_max:
+            raise UsageError(f"--group-min {self.group_min} is more than --group-max {self.group_max}")
+        if self.group_share and given:
+            raise UsageError(f"--group-share says how many of each group: leave {' and '.join(given)} out")
+        parse_shares(self.group_share)
+
+    def _check_nested(self) -> None:
+        if self.output is None:
+            raise UsageError("several of --fraction: make a file each; name them with -o FILE, not -")
+        if self.method == "k-center":
+            raise UsageError(f"--method {self.method}: takes one --fraction")
+
+    @property
+    def wanted_groups(self) -> Wanted:
+        """What is asked for of the groups of `--group-by`."""
+        return Wanted(self.group_min, self.group_max, parse_shares(self.group_share))
 
     def _check_task(self) -> None:
         if self.task == "training":

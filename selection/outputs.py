@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,34 +27,41 @@ _SUFFIXES: dict[str, tuple[SubsetFormat, Compression | None]] = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """The subset OUT with `OUT.rows.parquet`, `OUT.clusters.parquet` and `OUT.manifest.json`; or standard output."""
+    """The subset OUT with `OUT.rows.parquet`, `OUT.clusters.parquet` and `OUT.manifest.json`; or standard output.
+
+    Of several fractions, each has such files of its own: OUT-0.1.parquet and so on, for OUT.parquet.
+    """
 
     path: Path | None
-    """The subset; None for JSONL on standard output, without the others."""
+    """What the user named; None for JSONL on standard output, without the others."""
     format: SubsetFormat
     compression: Compression | None
+    subsets: tuple[Path, ...]
+    """The largest first."""
 
     @classmethod
-    def of(cls, path: Path | None, *, overwrite: bool) -> Outputs:
+    def of(cls, path: Path | None, fractions: Sequence[float] = (), *, overwrite: bool) -> Outputs:
         """The outputs of a run.
 
         Raises UsageError for a name without a known suffix, TitheError for files that exist unless `overwrite`.
         """
         if path is None:
-            return cls(None, "jsonl", None)
+            return cls(None, "jsonl", None, ())
         suffix = next((s for s in _SUFFIXES if path.name.endswith(s) and path.name != s), None)
         if suffix is None:
             raise UsageError(f"{path}: the output's name must end in {', '.join(_SUFFIXES)}, or be -")
-        outputs = cls(path, *_SUFFIXES[suffix])
+        subsets = (path,)
+        if len(fractions) > 1:
+            stem = path.name.removesuffix(suffix)
+            subsets = tuple(path.with_name(f"{stem}-{part:g}{suffix}") for part in sorted(fractions, reverse=True))
+        outputs = cls(path, *_SUFFIXES[suffix], subsets)
         for target in outputs.targets():
             check_target(target, overwrite=overwrite)
         return outputs
 
     def targets(self) -> list[Path]:
-        """The subset, the rows and clusters files, and the manifest: last because it vouches for the others."""
-        if self.path is None:
-            return []
-        return [beside(self.path, ending) for ending in ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")]
+        """All files: of each subset itself, the rows and clusters files, and the manifest."""
+        return [target for subset in self.subsets for target in _files_of(subset)]
 
     def check_apart_from(self, inputs: Iterable[InputFile], given: Iterable[str]) -> None:
         """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
@@ -84,41 +91,59 @@ class Outputs:
         with work_folder_beside(self.path) as folder:
             yield folder
 
-    def publish(self, folder: Path, manifest: dict[str, Any], stdout: BinaryIO | None, *, lines: int) -> None:
-        """Move the finished files from the work folder into place. `lines` is the number of those of the subset.
+    def publish(
+        self, folder: Path, manifests: Sequence[dict[str, Any]], stdout: BinaryIO | None, *, lines: Sequence[int]
+    ) -> None:
+        """Move the finished files from the work folder into place; of each subset a manifest, and the number of lines.
 
-        All of them are on disk before the first is moved. An old manifest is removed first: it must not vouch
-        for files that it does not know.
+        All of them are on disk before the first is moved. Old manifests are removed first: they must not vouch
+        for files that they do not know.
         """
         if self.path is None:
             assert stdout is not None
-            with staged_subset(folder).open("rb") as file:
+            with staged_subset(staging(folder, 0)).open("rb") as file:
                 shutil.copyfileobj(file, stdout)
             stdout.flush()
             return
-        subset, rows, clusters, vouching = self.targets()
-        staged_manifest = folder / "manifest.json"
-        staged = {
-            staged_subset(folder): subset,
-            staged_rows(folder): rows,
-            staged_clusters(folder): clusters,
-            staged_manifest: vouching,
-        }
-        written = [
-            {"path": target.name, "size": source.stat().st_size, "sha256": sha256(source)}
-            for source, target in staged.items()
-            if source != staged_manifest
-        ]
-        written[0]["lines"] = lines
-        # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
-        text = to_json({**manifest, "outputs": written})
-        staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")
-        for source in staged:
+        moves: list[tuple[Path, Path]] = []
+        for number, subset in enumerate(self.subsets):
+            moves += _finish(staging(folder, number), subset, manifests[number], lines[number])
+        for source, _ in moves:
             sync(source)
-        vouching.unlink(missing_ok=True)
-        for source, target in staged.items():
+        for subset in self.subsets:
+            _files_of(subset)[-1].unlink(missing_ok=True)
+        for source, target in moves:
             source.replace(target)
         sync(self.path.parent)
+
+
+def _files_of(subset: Path) -> list[Path]:
+    """The subset, the rows and clusters files, and the manifest: last because it vouches for the others."""
+    return [beside(subset, ending) for ending in ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")]
+
+
+def _finish(folder: Path, subset: Path, manifest: dict[str, Any], lines: int) -> list[tuple[Path, Path]]:
+    """Write the manifest; what is to be moved where."""
+    staged_manifest = folder / "manifest.json"
+    sources = [staged_subset(folder), staged_rows(folder), staged_clusters(folder), staged_manifest]
+    moves = list(zip(sources, _files_of(subset), strict=True))
+    written = [
+        {"path": target.name, "size": source.stat().st_size, "sha256": sha256(source)}
+        for source, target in moves
+        if source != staged_manifest
+    ]
+    written[0]["lines"] = lines
+    # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
+    text = to_json({**manifest, "outputs": written})
+    staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return moves
+
+
+def staging(folder: Path, number: int) -> Path:
+    """Where the files of one subset are written, in a work folder."""
+    found = folder / str(number)
+    found.mkdir(exist_ok=True)
+    return found
 
 
 def staged_subset(folder: Path) -> Path:

@@ -15,6 +15,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
+NOBODY: Positions = np.empty(0, np.int64)
+"""The positions of no records."""
+
 BLOCK = 1 << 18
 """Records that are worked on at once: enough that the loop over blocks costs nothing, few enough for the caches."""
 

@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
-from tithe.selection.appraisal import Appraisal
-from tithe.selection.candidates import Candidates
+from tithe.selection.choose import Notify, choose, loss_source
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
-from tithe.selection.design import make_design
-from tithe.selection.distinct import distinct
 from tithe.selection.embedded import Encoder
-from tithe.selection.errors import TitheError
-from tithe.selection.exclusion import excluded_rows
-from tithe.selection.groundwork import Groundwork, check_field, find_text_rule, lay
-from tithe.selection.losses import LossRequest, LossSource, make_loss_source
-from tithe.selection.losses.ledger import Ledger
+from tithe.selection.errors import UsageError
+from tithe.selection.frame.exclusion import excluded_rows
+from tithe.selection.frame.frame import draw_up
+from tithe.selection.frame.marks import check_marked_fields, read_marks
+from tithe.selection.groundwork import check_field, find_text_rule, lay
 from tithe.selection.manifest import Outcome, describe, sha256_of_all
-from tithe.selection.methods.base import Judgement
-from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
-from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset
+from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
 from tithe.selection.rows_file import rows_table, write_rows
-from tithe.selection.shapes import line_order, replicated, resampled, scaled
+from tithe.selection.shapes import line_order
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
-from tithe.selection.validation import Validation
-from tithe.selection.weights import WeightSummary, summarize, tempered
+from tithe.selection.weights import WeightSummary, summarize
 from tithe.selection.work.folder import open_work_folder
 
-Notify = Callable[[str], object]
-
 # See groundwork.py for the other streams.
-_DRAWING_STREAM, _VALIDATION_STREAM = 2, 3
-_COPIES_STREAM, _LINES_STREAM = 7, 8
+_LINES_STREAM = 8
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A finished selection."""
+    """A finished subset."""
 
+    path: Path | None
+    """Where it is; None: it went to standard output."""
     manifest: dict[str, Any]
     weights: WeightSummary
     seconds: float
@@ -60,8 +51,10 @@ def select(
     stdout: BinaryIO | None = None,
     progress: Progress = no_progress,
     notify: Notify = lambda message: None,
-) -> Selection:
+) -> list[Selection]:
     """Choose a weighted subset of a corpus; write it with its rows and clusters files and its manifest, or nothing.
+
+    Of several fractions, a subset for each, the largest first, each smaller one within the one before.
 
     Args:
         options: what to select, and how.
@@ -77,7 +70,7 @@ def select(
     """
     started = datetime.now(timezone.utc)
     stages = Stages(progress)
-    outputs = Outputs.of(options.output, overwrite=options.force)
+    outputs = Outputs.of(options.output, options.fraction, overwrite=options.force)
     losses = loss_source(options, options.loss)
     validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
     with outputs.work_folder() as folder:
@@ -87,39 +80,64 @@ def select(
             check_writable(corpus, outputs.format, options.weight_column, options.shape)
             check_field(corpus, losses.field, f"--loss {options.loss}")
             check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
+            check_marked_fields(options, corpus)
             rule = find_text_rule(options, encoder, corpus)
+            if options.dedup and rule is None:
+                raise UsageError(f"--dedup: compares texts, and --encoder {options.encoder} reads none")
         if rule is not None:
             notify(f"text: {rule.name}")
         if options.reader is not None:
             notify(options.reader.notice(options.shape))
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
             digests = sha256_of_all([file.source for file in corpus.files], advance)
+        marks = read_marks(options, corpus, stages)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
             ground = lay(options, corpus, rule, encoder, work, digests, stages)
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
-            excluded = excluded_rows(options.exclude, digests)
-            outcome = choose(options, corpus, ground, losses, validation_losses, excluded, stages=stages, notify=notify)
-            with stages("write", len(outcome.rows)) as advance:
-                _write(options, outputs, corpus, outcome, folder)
-                advance(len(outcome.rows))
-        manifest = describe(options, corpus, outcome, digests)
-        manifest["run"] = {
-            "started": started.isoformat(timespec="seconds"),
-            "reused": list(ground.reused),
-            "texts_encoded": ground.encoded,
-            "stages": stages.records,
-        }
-        outputs.publish(folder, manifest, stdout, lines=outcome.lines)
+            excluded, marks = excluded_rows(options.exclude, digests), marks.without(ground.bad.rows())
+            frame = draw_up(options, ground, excluded, marks, stages)
+            outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
+            with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
+                for number, outcome in enumerate(outcomes):
+                    _write(options, outputs, corpus, outcome, staging(folder, number))
+                    advance(len(outcome.rows))
+        manifests = [
+            {
+                **describe(options, corpus, outcome, digests),
+                "nested": _nested(outputs, number),
+                "run": {
+                    "started": started.isoformat(timespec="seconds"),
+                    "reused": list(ground.reused),
+                    "texts_encoded": ground.encoded,
+                    "stages": stages.records,
+                },
+            }
+            for number, outcome in enumerate(outcomes)
+        ]
+        outputs.publish(folder, manifests, stdout, lines=[outcome.lines for outcome in outcomes])
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
-    return Selection(manifest, summarize(outcome.weights), seconds)
+    return [
+        Selection(path, manifest, summarize(outcome.weights), seconds)
+        for path, manifest, outcome in zip(outputs.subsets or (None,), manifests, outcomes, strict=True)
+    ]
+
+
+def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
+    """For the manifest: which subset this one lies within, of several."""
+    if len(outputs.subsets) < 2:
+        return None
+    return {
+        "subset": outputs.subsets[number].name,
+        "within": outputs.subsets[number - 1].name if number else None,
+    }
 
 
 def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: Path) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
     lines = None
-    if outcome.copies is not None:
-        lines = line_order(outcome.copies, np.random.default_rng([options.seed, _LINES_STREAM]))
+    if outcome.repeats is not None:
+        lines = line_order(outcome.repeats, np.random.default_rng([options.seed, _LINES_STREAM]))
     write_subset(
         corpus,
         outcome.rows,
@@ -134,107 +152,3 @@ def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome,
     if options.output is not None:
         write_rows(rows_table(corpus, outcome), staged_rows(folder))
         write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))
-
-
-def choose(
-    options: Options,
-    corpus: Corpus,
-    ground: Groundwork,
-    losses: LossSource,
-    validation_losses: LossSource,
-    excluded: npt.NDArray[np.int64],
-    *,
-    stages: Stages,
-    notify: Notify = lambda message: None,
-) -> Outcome:
-    """The method: losses of its probes, scores, design, sample, and what it is worth. `excluded` are overall rows."""
-    n = len(ground.clusters.labels)
-    candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
-    if candidates.count == 0:
-        raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
-    with stages("prepare", None):
-        method = make_method(options, ground)
-    ledger = Ledger(losses, corpus)
-    with stages("losses", len(method.probes)) as advance:
-        probe_losses = ledger.losses(ground.rows(method.probes))
-        advance(len(method.probes))
-    with stages("sample", n) as advance:
-        judgement = method.judge(probe_losses, candidates)
-        design = make_design(options, ground, judgement, candidates)
-        sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
-        advance(n)
-    for note in judgement.notes:
-        notify(note)
-    rows = ground.rows(sample.positions)
-    with stages("evidence", None):
-        validation_ledger = ledger if validation_losses is losses else Ledger(validation_losses, corpus)
-        appraisal = Appraisal(
-            corpus=corpus,
-            ground=ground,
-            judgement=judgement,
-            candidates=candidates,
-            design=design,
-            sample=sample,
-            rows=rows,
-            informed=options.loss != "none",
-            subset_losses=ledger.losses(rows) if options.score_subset else None,
-            validation=_validate(options, ground, judgement, candidates, validation_ledger),
-        )
-        evidence = appraisal.describe()
-    asked = losses.asked + (validation_losses.asked if validation_losses is not losses else 0)
-    weights = tempered(sample.weights, options.temper)
-    clusters = ground.clusters.labels[sample.positions]
-    return Outcome(
-        ground=ground,
-        excluded=candidates.excluded,
-        judgement=judgement,
-        sample=sample,
-        weights=scaled(weights, options.scale),
-        copies=_copies(options, weights, clusters, design.size),
-        rows=rows,
-        loss=losses.describe(),
-        losses_asked=asked,
-        evidence=evidence,
-    )
-
-
-def _copies(
-    options: Options, weights: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer], lines: int
-) -> npt.NDArray[np.int64] | None:
-    """How often each selected record comes, where records stand for the weights. Those of a cluster make up for
-    each other."""
-    rng = np.random.default_rng([options.seed, _COPIES_STREAM])
-    if options.shape == "replicate":
-        return replicated(weights, lines, np.argsort(clusters, kind="stable"), rng)
-    return resampled(weights, lines, rng) if options.shape == "resample" else None
-
-
-def loss_source(options: Options, spec: str) -> LossSource:
-    """The source of losses that a specification names."""
-    request = LossRequest(
-        timeout=options.loss_timeout,
-        device=options.device,
-        dtype=options.dtype,
-        text=options.text,
-        template=options.template,
-    )
-    return make_loss_source(spec, request)
-
-
-def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64]:
-    """Which of the usable records `--validate` asks about: a simple random sample, the same in every round."""
-    assert options.validate is not None
-    rng = np.random.default_rng([options.cluster_seed, _VALIDATION_STREAM])
-    return distinct(records, min(options.validate, records), rng)
-
-
-def _validate(
-    options: Options, ground: Groundwork, judgement: Judgement, candidates: Candidates, ledger: Ledger
-) -> Validation | None:
-    """What is known of the candidates among the validated records; None where that is next to nothing."""
-    if options.validate is None:
-        return None
-    at = validation_positions(options, len(ground.clusters.labels))
-    losses = ledger.losses(ground.rows(at))
-    found = Validation(at, losses, judgement.proxy.values[at], judgement.spreads[at]).among(candidates)
-    return found if len(found.losses) >= 2 else None

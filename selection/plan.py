@@ -23,6 +23,13 @@ class Plan:
     """Records to draw: distinct ones for pivotal sampling, draws for independent sampling."""
     epsilon: float | None
     """The ε the size was worked out from; None where the user gave the size."""
+    smaller: tuple[int, ...] = ()
+    """Sizes of further samples, each within the one before, descending."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of all samples, descending."""
+        return (self.size, *self.smaller)
 
     @property
     def takes_all(self) -> bool:
@@ -30,7 +37,8 @@ class Plan:
 
     def limited_to(self, records: int) -> Plan:
         """The same plan for fewer usable records."""
-        return Plan(records, min(self.clusters, records), min(self.size, records), self.epsilon)
+        size, *smaller = (min(size, records) for size in self.sizes)
+        return Plan(records, min(self.clusters, records), size, self.epsilon, tuple(smaller))
 
 
 def make_plan(
@@ -39,22 +47,23 @@ def make_plan(
     clusters: int | None = None,
     epsilon: float | None = None,
     size: int | None = None,
-    fraction: float | None = None,
+    fraction: tuple[float, ...] = (),
     sampler: Sampler = "pivotal",
 ) -> Plan:
     """Work out k and the budget for a corpus of `records` records.
 
-    The budget is `size`, or `fraction` of the records, or k + ⌈1/ε²⌉ (for independent draws ⌈ε⁻²(2 + 2ε/3)⌉, as in
-    Algorithm 1 of Axiotis et al. 2024). k is `clusters`, or √records but at most half the budget. Neither passes
-    the number of records. Raises UsageError where the options contradict each other or are out of range.
+    The budget is `size`, or a fraction of the records, or k + ⌈1/ε²⌉ (for independent draws ⌈ε⁻²(2 + 2ε/3)⌉, as in
+    Algorithm 1 of Axiotis et al. 2024). k is `clusters`, or √records but at most half the budget; of several fractions
+    the largest counts. Neither passes the number of records. Raises UsageError where the options contradict each other
+    or are out of range.
     """
     check_size_options(clusters=clusters, epsilon=epsilon, size=size, fraction=fraction)
     root = max(1, round(math.sqrt(records)))
-    if size is None and fraction is not None:
-        size = max(1, round(fraction * records))
-    if size is not None:
+    sizes = [max(1, round(part * records)) for part in sorted(fraction, reverse=True)] if size is None else [size]
+    if sizes:
+        size, *smaller = sizes
         k = clusters or min(root, max(1, size // 2))
-        return Plan(records, k, size, None).limited_to(records)
+        return Plan(records, k, size, None, tuple(smaller)).limited_to(records)
     epsilon = DEFAULT_EPSILON if epsilon is None else epsilon
     sample = math.ceil(round(epsilon**-2, 6))
     k = clusters or min(root, sample)
@@ -63,13 +72,17 @@ def make_plan(
 
 
 def check_size_options(
-    *, clusters: int | None, epsilon: float | None, size: int | None, fraction: float | None
+    *, clusters: int | None, epsilon: float | None, size: int | None, fraction: tuple[float, ...]
 ) -> None:
     """Raise UsageError where the options that set the sizes contradict each other or are out of range."""
     given = [
         name
-        for name, value in (("--epsilon", epsilon), ("--size", size), ("--fraction", fraction))
-        if value is not None
+        for name, there in (
+            ("--epsilon", epsilon is not None),
+            ("--size", size is not None),
+            ("--fraction", bool(fraction)),
+        )
+        if there
     ]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} each set the budget: give one of them")
@@ -77,7 +90,10 @@ def check_size_options(
         raise UsageError(f"--clusters {clusters}: at least 1 is needed")
     if size is not None and size < 1:
         raise UsageError(f"--size {size}: at least 1 is needed")
-    if fraction is not None and not 0 < fraction <= 1:
-        raise UsageError(f"--fraction {fraction}: a number above 0 and at most 1 is needed")
+    for part in fraction:
+        if not 0 < part <= 1:
+            raise UsageError(f"--fraction {part}: a number above 0 and at most 1 is needed")
+        if fraction.count(part) > 1:
+            raise UsageError(f"--fraction {part:g}: is there twice")
     if epsilon is not None and not 0.0005 <= epsilon <= 1:
         raise UsageError(f"--epsilon {epsilon}: a number from 0.0005 to 1 is needed")

@@ -31,7 +31,7 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
             "weight": pa.array(sample.weights),
         }
     )
-    return table if outcome.copies is None else table.append_column("copies", pa.array(outcome.copies))
+    return table if outcome.repeats is None else table.append_column("copies", pa.array(outcome.repeats))
 
 
 def write_rows(table: pa.Table, path: Path) -> None:

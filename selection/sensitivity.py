@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import Derived, PerRecord, Positions, total, worked_out
 
 Floats = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.sampling import ordered_pivotal
+from tithe.selection.designs.sampling import ordered_pivotal
 
 WeightsAs = Literal["column", "loss-scale", "replicate", "resample", "none"]
 WeightScale = Literal["sum", "mean"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 
 Floats = npt.NDArray[np.float64]
 

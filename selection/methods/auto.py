@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.methods.low_rank import LowRank

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.parallel import ordered_map
 from tithe.selection.per_record import PerRecord

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tithe.selection.candidates import Candidates
 from tithe.selection.distinct import distinct
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement, Positions
 from tithe.selection.options import Options

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement, over_blocks
 from tithe.selection.nearest import search_all
 from tithe.selection.options import Options
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
-from tithe.selection.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
 from tithe.selection.spilled import Spilled
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement, over_blocks
 from tithe.selection.options import Options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.options import Options

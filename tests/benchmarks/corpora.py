@@ -23,8 +23,10 @@ from tests.benchmarks.common import CACHE, data
 from tests.benchmarks.lexical import embed_lexical
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.candidates import Candidates
-from tithe.selection.design import Design, make_design
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.make import make_design
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.frame import Frame
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
 from tithe.selection.methods.registry import make_method
@@ -96,7 +98,8 @@ def designed(
     everyone = Candidates.everyone(len(laid.clusters.labels))
     known = losses(method.probes) if options.loss != "none" else np.ones(len(method.probes))
     judgement = method.judge(known, everyone)
-    return judgement, make_design(options, laid, judgement, everyone)
+    order = laid.order if judgement.order is None else judgement.order
+    return judgement, make_design(options, Frame(everyone), judgement.scores.values, order, laid.plan.size)
 
 
 class InMemory:

@@ -54,7 +54,7 @@ def estimation(
         for case in cases(encoder):
             n = len(case.losses)
             for fraction in fractions:
-                plan = make_plan(n, fraction=fraction)
+                plan = make_plan(n, fraction=(fraction,))
                 sizes.append(_row(case, encoder, plan.clusters, plan.size, clusterings, seeds))
             if case.name == "T0" and encoder == "lexical":
                 clusters = [_row(case, encoder, k, round(0.02 * n), clusterings, seeds) for k in other_k]

@@ -10,8 +10,8 @@ import numpy as np
 
 from tests.benchmarks.common import Table
 from tests.benchmarks.corpora import Case, cases, designed, ground
-from tithe.selection.candidates import Candidates
 from tithe.selection.evidence import estimate_from_subset, forecast_from_probes, forecast_from_validation
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
 from tithe.selection.plan import Sampler
@@ -47,7 +47,7 @@ def _rows(case: Case, sampler: Sampler) -> tuple[dict[str, object], dict[str, ob
     measured = float(np.sqrt(np.mean(np.square(errors))))
     known = forecast_from_validation(design, _validation(case, judgement, n), population=n)
     some = forecast_from_validation(design, _validation(case, judgement, VALIDATED), population=n)
-    centres = forecast_from_probes(design, judgement.proxy, everyone)
+    centres = forecast_from_probes(design, judgement.proxy, everyone, everyone.count)
     named: dict[str, object] = {"corpus": case.name, "sampler": sampler}
     row = {
         **named,

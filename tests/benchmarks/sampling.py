@@ -17,11 +17,11 @@ import numpy as np
 
 from tests.benchmarks.common import Table
 from tests.benchmarks.corpora import Case, cases, ground
-from tithe.selection.candidates import Candidates
+from tithe.selection.designs.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.options import Options
 from tithe.selection.order import similarity_order
-from tithe.selection.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
 
 CLUSTERINGS, SEEDS = 5, 1000

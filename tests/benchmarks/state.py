@@ -22,14 +22,15 @@ import numpy as np
 from tests.benchmarks.common import SHIPPED, Table
 from tithe.selection.appraisal import Appraisal
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.candidates import Candidates
+from tithe.selection.choose import validation_positions
 from tithe.selection.clustering import Clustering
-from tithe.selection.design import make_design
+from tithe.selection.designs.make import make_design
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.frame import Frame
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.options import Options
 from tithe.selection.per_record import blocks, totals
-from tithe.selection.pipeline import validation_positions
 from tithe.selection.plan import Plan
 from tithe.selection.stages import peak_memory
 from tithe.selection.validation import Validation
@@ -78,13 +79,13 @@ def _all_steps(records: int, k: int, steps: list[dict[str, Any]]) -> None:
     rng = np.random.default_rng(0)
     with step("make the records"):
         ground = _made(records, k, rng)
-    losses, candidates = rng.gamma(2, 1, k), Candidates.everyone(records)
+    losses, frame = rng.gamma(2, 1, k), Frame(Candidates.everyone(records))
     with step("order"):
         assert len(ground.order) == records
     with step("scores"):
-        judgement = Sensitivity(options, ground).judge(losses, candidates)
+        judgement = Sensitivity(options, ground).judge(losses, frame.candidates)
     with step("inclusion probabilities"):
-        design = make_design(options, ground, judgement, candidates)
+        design = make_design(options, frame, judgement.scores.values, ground.order, ground.plan.size)
     with step("draw"):
         sample = design.draw(rng)
     at = validation_positions(options, records)
@@ -95,7 +96,7 @@ def _all_steps(records: int, k: int, steps: list[dict[str, Any]]) -> None:
     made: Any = _Nowhere()
     for name, known in (("evidence, centres", (None, None)), ("evidence, validated", (subset_losses, validation))):
         with step(name):
-            Appraisal(made, ground, judgement, candidates, design, sample, rows, True, *known).describe()
+            Appraisal(made, ground, frame, judgement, design, sample, rows, True, *known).describe()
     with step("clusters"):
         totals(ground.clusters.labels, k, judgement.proxy.values)
 

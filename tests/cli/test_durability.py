@@ -18,7 +18,7 @@ from tests.conftest import make_records, write_jsonl
 from tithe.selection.encode import ENCODER_BATCH
 from tithe.selection.errors import TitheError
 from tithe.selection.manifest import sha256
-from tithe.selection.outputs import Outputs
+from tithe.selection.outputs import Outputs, staging
 
 TITHE = (sys.executable, "-c", "from tithe.cli.main import main; main()")
 SLOW_ENCODER = """
@@ -256,9 +256,9 @@ def test_an_old_manifest_never_vouches_for_files_it_does_not_know(
 
     with pytest.raises(TitheError, match="Input/output"), outputs.work_folder() as work:
         for name in ("subset", "rows.parquet", "clusters.parquet"):
-            (work / name).write_text("new")
+            (staging(work, 0) / name).write_text("new")
         monkeypatch.setattr(Path, "replace", stop_at_the_second)
-        outputs.publish(work, {}, None, lines=1)
+        outputs.publish(work, [{}], None, lines=[1])
     assert moved
     assert not (tmp_path / "s.jsonl.manifest.json").exists()
 

@@ -13,17 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tithe.selection import per_record
-from tithe.selection.candidates import Candidates
 from tithe.selection.clustering import Clustering
-from tithe.selection.design import Design, IndependentDesign, PivotalDesign, SimpleDesign
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.independent import IndependentDesign
+from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
+from tithe.selection.designs.sampling import Sample, draw_independent, inclusion_probabilities, open_masses
+from tithe.selection.designs.variance import places_in_order
 from tithe.selection.distinct import distinct
 from tithe.selection.evidence import coverage, forecast_from_probes, histogram
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import Constant, Derived, Few, PerRecord, cumulated, extremes, located, total, totals
 from tithe.selection.proxy import Proxy
-from tithe.selection.sampling import Sample, draw_independent, inclusion_probabilities, open_masses
 from tithe.selection.sensitivity import distances_to_the_power, score
 from tithe.selection.spilled import Spilled
-from tithe.selection.variance import places_in_order
 
 sizes = st.integers(1, 200)
 block_sizes = st.integers(5, 60)
@@ -337,6 +339,6 @@ def test_a_forecast_needs_no_more_than_labels_and_a_table() -> None:
     losses = np.array([1.0, 2.0, 3.0, 4.0])
     proxy = Proxy(np.arange(4), "centres", labels, losses, losses[::-1], Derived(lambda part: losses[part], labels))
     design = PivotalDesign(np.full(100, 0.1), np.arange(100), 10)
-    found = forecast_from_probes(design, proxy, Candidates.everyone(100))
+    found = forecast_from_probes(design, proxy, Candidates.everyone(100), 100)
     assert found.design == pytest.approx(np.sqrt((9 * (losses - losses[::-1])[labels] ** 2).sum()) / 100)
     assert found.uniform == pytest.approx(losses[labels].std() * np.sqrt(0.9 / 10))

@@ -31,15 +31,15 @@ def test_the_sample_is_one_over_epsilon_squared_rounded_up(epsilon: float, sampl
 
 def test_a_size_or_a_fraction_sets_the_budget_and_half_of_it_bounds_k() -> None:
     assert make_plan(10_000, size=60).clusters == 30
-    assert make_plan(10_000, fraction=0.05).size == 500
-    assert make_plan(10_000, fraction=1e-9).size == 1
+    assert make_plan(10_000, fraction=(0.05,)).size == 500
+    assert make_plan(10_000, fraction=(1e-9,)).size == 1
     assert make_plan(10_000, size=3000).clusters == 100
 
 
 @given(
     st.integers(1, 10**7),
     st.one_of(st.none(), st.integers(1, 10**8)),
-    st.sampled_from([{}, {"size": 5}, {"size": 10**9}, {"fraction": 0.3}, {"fraction": 1.0}, {"epsilon": 0.02}]),
+    st.sampled_from([{}, {"size": 5}, {"size": 10**9}, {"fraction": (0.3,)}, {"fraction": (1.0,)}, {"epsilon": 0.02}]),
     st.sampled_from(["pivotal", "iid"]),
 )
 def test_neither_k_nor_the_budget_passes_the_corpus(n: int, k: int | None, budget: dict, sampler: str) -> None:
@@ -52,11 +52,11 @@ def test_neither_k_nor_the_budget_passes_the_corpus(n: int, k: int | None, budge
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"size": 5, "fraction": 0.1}, "--size and --fraction"),
+        ({"size": 5, "fraction": (0.1,)}, "--size and --fraction"),
         ({"size": 0}, "--size 0"),
-        ({"fraction": 0.0}, "--fraction 0.0"),
-        ({"fraction": 1.5}, "--fraction 1.5"),
-        ({"fraction": float("nan")}, "--fraction nan"),
+        ({"fraction": (0.0,)}, "--fraction 0.0"),
+        ({"fraction": (1.5,)}, "--fraction 1.5"),
+        ({"fraction": (float("nan"),)}, "--fraction nan"),
         ({"epsilon": 0.0}, "--epsilon 0.0"),
         ({"epsilon": -1.0}, "--epsilon -1.0"),
         ({"clusters": 0}, "--clusters 0"),

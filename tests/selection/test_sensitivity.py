@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tithe.selection.candidates import Candidates
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import PerRecord
 from tithe.selection.sensitivity import Scores, distances_to_the_power, score
 

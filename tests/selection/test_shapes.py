@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tithe.selection.sampling import draw_pivotal, inclusion_probabilities
+from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.shapes import line_order, replicated, resampled, scaled
 
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.text import rule_from_fields
 from tithe.selection.encode import usable_texts
 from tithe.selection.errors import TitheError
-from tithe.selection.exclusion import excluded_rows
+from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.losses.file import FileLoss
 from tithe.selection.subset import check_writable, write_subset
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tithe.selection.design import Design, IndependentDesign, PivotalDesign
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.independent import IndependentDesign
+from tithe.selection.designs.pivotal import PivotalDesign
+from tithe.selection.designs.sampling import inclusion_probabilities
+from tithe.selection.designs.variance import uniform_variance
 from tithe.selection.evidence import estimate_from_subset, forecast_from_validation
-from tithe.selection.sampling import inclusion_probabilities
 from tithe.selection.validation import Validation
-from tithe.selection.variance import uniform_variance
 
 N, SIZE, DRAWS = 4000, 160, 1500
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tithe.selection.sampling import (
+from tithe.selection.designs.sampling import (
     NOBODY,
     draw_independent,
     draw_pivotal,

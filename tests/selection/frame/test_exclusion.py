@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tithe.selection.errors import TitheError
-from tithe.selection.exclusion import excluded_rows
+from tithe.selection.frame.exclusion import excluded_rows
 
 GOOD = json.dumps({"inputs": [{"sha256": "0"}]})
 

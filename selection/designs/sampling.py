@@ -14,16 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.candidates import Candidates
-from tithe.selection.per_record import Derived, Few, PerRecord, blocks, located, total
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, blocks, located, total
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
-_NEARLY_ONE = 1 - 1e-9
-
-NOBODY = np.empty(0, np.int64)
+NEARLY_ONE = 1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,9 @@ def _cut_off(scores: PerRecord, size: int, sure_from: float = np.inf) -> tuple[f
         if left <= 0:
             return 0.0, sure_from
         factor = left / below
-        if largest < _NEARLY_ONE / factor:
+        if largest < NEARLY_ONE / factor:
             return factor, sure_from
-        sure_from = _NEARLY_ONE / factor
+        sure_from = NEARLY_ONE / factor
 
 
 def draw_pivotal(probabilities: PerRecord, order: PerRecord, rng: np.random.Generator) -> Sample:
@@ -217,3 +215,8 @@ def draw_independent(scores: PerRecord, draws: int, rng: np.random.Generator, ce
         np.concatenate([ones, included])[order],
         np.concatenate([ones, weights])[order],
     )
+
+
+def inverses(probabilities: Floats) -> Floats:
+    """1/π, and 0 for π = 0."""
+    return np.divide(1.0, probabilities, out=np.zeros(len(probabilities)), where=probabilities > 0)

@@ -14,6 +14,8 @@ unit. This is not exact, but within about 3% of the standard error of simulated 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +28,24 @@ Positions = npt.NDArray[np.int64]
 _PAIRS = 300
 
 
-def pivotal_variance(values: Floats, probabilities: Floats, places: Floats, *, population: int) -> float:
+@dataclass(frozen=True)
+class Stretches:
+    """Parts of the order, one after the other, from each of which a number of records of its own is drawn."""
+
+    of: Positions
+    """The stretch of each of m records."""
+    units: Floats
+    """The sum of the probabilities below 1 in each stretch; an integer."""
+
+
+def pivotal_variance(
+    values: Floats,
+    probabilities: Floats,
+    places: Floats,
+    *,
+    population: int,
+    stretches: Stretches | None = None,
+) -> float:
     """Variance of Σ_S y/π under ordered pivotal sampling, from a simple random sample of V of the records, or from all.
 
     Where few of them lie close in the order, K is widened until about 300 pairs do, which errs to the safe side:
@@ -37,6 +56,8 @@ def pivotal_variance(values: Floats, probabilities: Floats, places: Floats, *, p
         probabilities: their inclusion probabilities, shape (V,).
         places: their places u in the order, shape (V,), see `places_in_order`.
         population: n; V = n where all are known.
+        stretches: where records of different groups never meet. A unit then cannot lie across the end of its
+            stretch: K is raised there so that, as elsewhere, a record shares its unit with a probability mass of 1.
     """
     known = len(values)
     open_ = np.flatnonzero(probabilities < 1.0)
@@ -47,8 +68,14 @@ def pivotal_variance(values: Floats, probabilities: Floats, places: Floats, *, p
         units = population / known * float(mass.sum())
         width = max(1.0, _PAIRS * units / known**2)
     z = z - z.mean() if len(z) else z  # changes nothing but rounding
+    reach = np.ones_like(u)
+    if stretches is not None:
+        of, units = stretches.of[order], stretches.units
+        before = np.cumsum(units) - units
+        reach = _reach((u - before[of]) / width) + _reach((before[of] + units[of] - u) / width)
+        u = u + of * width  # too far apart to meet
     around, first, second = (_kernel_sum(u, mass * power, width) for power in (np.ones_like(z), z, z**2))
-    total = 0.5 * float((mass * (z**2 * around - 2 * z * first + second)).sum())
+    total = 0.5 * float((mass / reach * (z**2 * around - 2 * z * first + second)).sum())
     return max(total, 0.0) * population * (population - 1) / (known * (known - 1))
 
 
@@ -89,17 +116,23 @@ def places_in_order(masses: PerRecord, order: PerRecord, positions: Positions) -
     return places
 
 
-def estimated_pivotal_variance(values: Floats, probabilities: Floats, places: Floats) -> float:
+def estimated_pivotal_variance(
+    values: Floats, probabilities: Floats, places: Floats, *, groups: Positions | None = None
+) -> float:
     """Variance of Σ_S y/π under ordered pivotal sampling, from the sample itself: successive differences.
 
     V̂ = s / (2 (s - 1)) Σ_i (1 - (π_i + π_{i+1}) / 2) (y_i/π_i - y_{i+1}/π_{i+1})², over neighbours in the order among
     the s records that were not certain. Usual for systematic sampling (Wolter 2007, section 8.2), whose
     neighbours are as far apart; it errs to the safe side where the losses drift along the order.
 
+    Where groups are drawn from one by one, it is the sum over them. Those of which one record was drawn say nothing
+    of their variance; they are taken together as one more group (collapsed strata), which errs to the safe side.
+
     Args:
         values: y of the records drawn, shape (s,).
         probabilities: their inclusion probabilities, shape (s,).
         places: their places in the order, shape (s,).
+        groups: numbers of their groups, shape (s,).
     """
     open_ = np.flatnonzero(probabilities < 1.0)
     order = open_[np.argsort(places[open_], kind="stable")]
@@ -107,8 +140,20 @@ def estimated_pivotal_variance(values: Floats, probabilities: Floats, places: Fl
     if s < 2:
         return 0.0
     z, pi = values[order] / probabilities[order], probabilities[order]
-    between = 1.0 - (pi[1:] + pi[:-1]) / 2
-    return s / (2 * (s - 1)) * float((between * np.diff(z) ** 2).sum())
+    if groups is None:
+        return s / (2 * (s - 1)) * float(_differences(z, pi).sum())
+    of = groups[order]
+    drawn = np.bincount(of)[of]
+    inside = (of[1:] == of[:-1]) & (drawn[1:] > 1)
+    factors = np.divide(drawn, 2.0 * (drawn - 1), out=np.zeros(s), where=drawn > 1)[1:]
+    found = float((factors * _differences(z, pi))[inside].sum())
+    alone = np.flatnonzero(drawn == 1)
+    if len(alone) > 1:
+        found += len(alone) / (2 * (len(alone) - 1)) * float(_differences(z[alone], pi[alone]).sum())
+    elif len(alone):
+        pair = np.array([max(alone[0] - 1, 0), max(alone[0], 1)])  # with a neighbour of another group
+        found += 0.5 * float(_differences(z[pair], pi[pair]).sum())
+    return found
 
 
 def estimated_independent_variance(values: Floats, shares: Floats, counts: Floats) -> float:
@@ -126,6 +171,17 @@ def estimated_independent_variance(values: Floats, shares: Floats, counts: Float
     expanded = values[open_] / shares[open_]
     mean = float(counts[open_] @ expanded) / s
     return float(counts[open_] @ (expanded - mean) ** 2) / (s * (s - 1))
+
+
+def _differences(z: Floats, pi: Floats) -> Floats:
+    """(1 - (π_i + π_{i+1}) / 2) (z_i - z_{i+1})² of neighbours."""
+    return (1.0 - (pi[1:] + pi[:-1]) / 2) * np.diff(z) ** 2
+
+
+def _reach(distance: Floats) -> Floats:
+    """∫ K from 0 to a distance."""
+    distance = np.clip(distance, 0.0, 1.0)
+    return distance - distance**2 / 2
 
 
 def _kernel_sum(u: Floats, mass: Floats, width: float) -> Floats:

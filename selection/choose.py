@@ -1,0 +1,157 @@
+"""The method on a corpus that is clustered: losses of the probes, scores, design, sample, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.appraisal import Appraisal
+from tithe.selection.corpus import Corpus
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.make import make_design
+from tithe.selection.designs.nested import second_phase, thinned
+from tithe.selection.designs.sampling import Sample
+from tithe.selection.distinct import distinct
+from tithe.selection.frame.duplicates import times_copies
+from tithe.selection.frame.frame import Frame
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.losses import LossRequest, LossSource, make_loss_source
+from tithe.selection.losses.ledger import Ledger
+from tithe.selection.manifest import Outcome
+from tithe.selection.methods.base import Judgement
+from tithe.selection.methods.registry import make_method
+from tithe.selection.options import Options
+from tithe.selection.shapes import replicated, resampled, scaled
+from tithe.selection.stages import Stages
+from tithe.selection.validation import Validation
+from tithe.selection.weights import tempered
+
+Notify = Callable[[str], object]
+
+# See groundwork.py for the other streams.
+_DRAWING_STREAM, _VALIDATION_STREAM, _COPIES_STREAM, _NESTED_STREAM = 2, 3, 7, 9
+
+
+def choose(
+    options: Options,
+    corpus: Corpus,
+    ground: Groundwork,
+    frame: Frame,
+    losses: LossSource,
+    validation_losses: LossSource,
+    *,
+    stages: Stages,
+    notify: Notify = lambda message: None,
+) -> list[Outcome]:
+    """An outcome for each size of the plan, the largest first; each smaller sample lies within the one before."""
+    n = len(ground.clusters.labels)
+    with stages("prepare", None):
+        method = make_method(options, ground)
+    ledger = Ledger(losses, corpus)
+    with stages("losses", len(method.probes)) as advance:
+        probe_losses = ledger.losses(ground.rows(method.probes))
+        advance(len(method.probes))
+    with stages("sample", n) as advance:
+        judgement = method.judge(probe_losses, frame.candidates)
+        if frame.copies is not None:
+            times_copies(judgement.scores.values, frame.copies)
+        drawn = _draw(options, ground, frame, judgement)
+        advance(n)
+    for note in judgement.notes:
+        notify(note)
+    with stages("evidence", None):
+        validation_ledger = ledger if validation_losses is losses else Ledger(validation_losses, corpus)
+        validation = _validate(options, ground, judgement, frame, validation_ledger)
+        appraisals = [
+            Appraisal(
+                corpus=corpus,
+                ground=ground,
+                frame=frame,
+                judgement=judgement,
+                design=design,
+                sample=sample,
+                rows=(rows := ground.rows(sample.positions)),
+                informed=options.loss != "none",
+                subset_losses=ledger.losses(rows) if options.score_subset else None,
+                validation=validation,
+            )
+            for design, sample in drawn
+        ]
+        evidence = [appraisal.describe() for appraisal in appraisals]
+    outcomes = []
+    for appraisal, described in zip(appraisals, evidence, strict=True):
+        sample = appraisal.sample
+        weights = tempered(sample.weights, options.temper)
+        outcomes.append(
+            Outcome(
+                ground=ground,
+                frame=frame,
+                judgement=judgement,
+                sample=sample,
+                weights=scaled(weights, options.scale),
+                repeats=_repeats(options, weights, ground.clusters.labels[sample.positions], appraisal.design.size),
+                rows=appraisal.rows,
+                loss=losses.describe(),
+                losses_asked=losses.asked + (validation_losses.asked if validation_losses is not losses else 0),
+                evidence=described,
+            )
+        )
+    return outcomes
+
+
+def _draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgement) -> list[tuple[Design, Sample]]:
+    """A design and a sample for each size, the largest first."""
+    scores, order = judgement.scores.values, ground.order if judgement.order is None else judgement.order
+    largest, *smaller = ground.plan.sizes
+    design = make_design(options, frame, scores, order, largest)
+    sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
+    drawn = [(design, sample)]
+    for number, size in enumerate(smaller):
+        phase = second_phase(options, frame, scores, order, sample, size)
+        sample = thinned(sample, phase, np.random.default_rng([options.seed, _NESTED_STREAM, number]))
+        drawn.append((make_design(options, frame, scores, order, size), sample))
+    return drawn
+
+
+def _repeats(
+    options: Options, weights: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer], lines: int
+) -> npt.NDArray[np.int64] | None:
+    """How often each selected record comes, where records stand for the weights. Those of a cluster make up for
+    each other."""
+    rng = np.random.default_rng([options.seed, _COPIES_STREAM])
+    if options.shape == "replicate":
+        return replicated(weights, lines, np.argsort(clusters, kind="stable"), rng)
+    return resampled(weights, lines, rng) if options.shape == "resample" else None
+
+
+def loss_source(options: Options, spec: str) -> LossSource:
+    """The source of losses that a specification names."""
+    request = LossRequest(
+        timeout=options.loss_timeout,
+        device=options.device,
+        dtype=options.dtype,
+        text=options.text,
+        template=options.template,
+    )
+    return make_loss_source(spec, request)
+
+
+def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64]:
+    """Which of the usable records `--validate` asks about: a simple random sample, the same in every round."""
+    assert options.validate is not None
+    rng = np.random.default_rng([options.cluster_seed, _VALIDATION_STREAM])
+    return distinct(records, min(options.validate, records), rng)
+
+
+def _validate(
+    options: Options, ground: Groundwork, judgement: Judgement, frame: Frame, ledger: Ledger
+) -> Validation | None:
+    """What is known of the candidates among the validated records; None where that is next to nothing."""
+    if options.validate is None:
+        return None
+    at = validation_positions(options, len(ground.clusters.labels))
+    losses = ledger.losses(ground.rows(at))
+    found = Validation(at, losses, judgement.proxy.values[at], judgement.spreads[at]).among(frame.candidates)
+    return found if len(found.losses) >= 2 else None

@@ -1,0 +1,61 @@
+"""The design that the options name."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tithe.selection.designs.base import Design
+from tithe.selection.designs.copies import CopiesDesign
+from tithe.selection.designs.grouped import make_group_design
+from tithe.selection.designs.independent import IndependentDesign
+from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
+from tithe.selection.designs.sampling import inclusion_probabilities
+from tithe.selection.errors import UsageError
+from tithe.selection.frame.frame import Frame
+from tithe.selection.options import Options
+from tithe.selection.order import positions
+from tithe.selection.per_record import PerRecord
+
+# See groundwork.py for the other streams.
+_ORDER_STREAM = 6
+
+
+def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRecord, size: int) -> Design:
+    """The design for a sample of `size` records, or of all candidates where these are fewer.
+
+    Args:
+        options: the sampler, the groups.
+        frame: the population.
+        scores: how likely records are to be drawn, but for a factor, shape (n,); 0 for those that are no candidates.
+            Where records stand for others, their scores count all of them.
+        order: a permutation of range(n) along which records repel one another.
+        size: number of records, or of draws.
+
+    Raises UsageError where what is certain does not fit into the budget, or groups cannot be as wanted.
+    """
+    candidates, certain = frame.candidates, frame.certain
+    size = min(size, candidates.count)
+    _check_room(frame, size)
+    if options.sampler == "iid" and size < candidates.count:
+        return IndependentDesign(scores, size, certain)
+    if frame.groups is not None:
+        design = make_group_design(
+            frame.groups, options.wanted_groups, scores, size, order, candidates=candidates, certain=certain
+        )
+    elif options.sampler == "simple":
+        no_order = positions(len(candidates))
+        np.random.default_rng([options.seed, _ORDER_STREAM]).shuffle(no_order)
+        design = SimpleDesign(inclusion_probabilities(scores, size, certain, candidates), no_order, size)
+    else:
+        design = PivotalDesign(inclusion_probabilities(scores, size, certain, candidates), order, size)
+    return design if frame.copies is None else CopiesDesign(design, frame.copies)
+
+
+def _check_room(frame: Frame, size: int) -> None:
+    always, centres = len(frame.always), len(frame.centres)
+    if always > size:
+        raise UsageError(f"--always: {always:,} records do not fit into a budget of {size:,} records")
+    both = len(frame.certain)
+    if both > size:
+        others = f" and {both - centres:,} records of --always" if both > centres else ""
+        raise UsageError(f"--keep-centers: {centres:,} centres{others} do not fit into a budget of {size:,} records")

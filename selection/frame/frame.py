@@ -1,0 +1,118 @@
+"""The sampling frame of a selection, drawn up from what the options and the records' fields say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.embeddings import KeptEmbeddings
+from tithe.selection.errors import TitheError
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.conditions import always_among, but_never
+from tithe.selection.frame.duplicates import Copies, copies_of, those_that_stay
+from tithe.selection.frame.groups import Groups
+from tithe.selection.frame.marks import Marks
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.options import Options
+from tithe.selection.per_record import NOBODY, PerRecord, Positions
+from tithe.selection.stages import Stages
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The usable records as a population to draw from."""
+
+    candidates: Candidates
+    always: Positions = field(default_factory=lambda: NOBODY)
+    """Candidates of `--always`, ascending."""
+    centres: Positions = field(default_factory=lambda: NOBODY)
+    """Candidates that are centres, where `--keep-centers` makes these certain; ascending."""
+    copies: Copies | None = None
+    """How many records each candidate stands for, shape (n,), 0 for those that are none; None: for itself."""
+    groups: Groups | None = None
+    excluded: int = 0
+    """Records left out by `--exclude`."""
+    never: int = 0
+    """Records left out by `--never` besides."""
+    duplicates: int | None = None
+    """Records left out since another stands for them; None: there was no `--dedup`."""
+
+    @property
+    def certain(self) -> Positions:
+        """Candidates that are taken in any case, ascending."""
+        return np.union1d(self.always, self.centres)
+
+    @property
+    def stands_for(self) -> PerRecord:
+        """How many records each one stands for."""
+        return self.candidates if self.copies is None else self.copies
+
+    @property
+    def represented(self) -> int:
+        """How many records all candidates stand for."""
+        return self.candidates.count + (self.duplicates or 0)
+
+    def within(self, some: Positions) -> Frame:
+        """The frame of a second phase, whose population are some of the candidates, ascending, each for itself."""
+
+        def numbers(positions: Positions) -> Positions:
+            return np.flatnonzero(np.isin(some, positions))
+
+        return Frame(
+            Candidates.everyone(len(some)),
+            numbers(self.always),
+            numbers(self.centres),
+            groups=None if self.groups is None else replace(self.groups, codes=self.groups.codes[some]),
+        )
+
+
+def draw_up(
+    options: Options, ground: Groundwork, excluded: npt.NDArray[np.int64], marks: Marks, stages: Stages
+) -> Frame:
+    """The frame that the options ask for.
+
+    Args:
+        options: all of them.
+        ground: the usable records, clustered.
+        excluded: overall rows that `--exclude` names, ascending.
+        marks: what the records' fields say; those of the usable records.
+        stages: where duplicates are looked for.
+
+    Raises TitheError where no candidate is left.
+    """
+    n = len(ground.clusters.labels)
+    candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
+    if candidates.count == 0:
+        raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
+    frame = Frame(candidates, groups=marks.groups, excluded=candidates.excluded)
+    if marks.flags is not None:
+        candidates = but_never(candidates, marks.flags)
+        if candidates.count == 0:
+            raise TitheError(f"--never {' '.join(options.never)}: leaves no record to choose from")
+        never = candidates.excluded - frame.excluded
+        frame = replace(frame, candidates=candidates, never=never, always=always_among(candidates, marks.flags))
+    if options.keep_centers:
+        centres = np.sort(ground.clusters.centres)
+        frame = replace(frame, centres=centres[candidates[centres]])
+    if options.dedup:
+        with stages("dedup", n) as advance:
+            frame = _deduplicated(frame, ground)
+            advance(n)
+    return frame
+
+
+def _deduplicated(frame: Frame, ground: Groundwork) -> Frame:
+    assert isinstance(ground.embeddings, KeptEmbeddings)
+    preferred = np.concatenate([frame.always, np.setdiff1d(frame.centres, frame.always)])
+    copies = copies_of(ground.embeddings.texts, frame.candidates, preferred)
+    stay = those_that_stay(copies)
+    return replace(
+        frame,
+        candidates=stay,
+        always=frame.always[stay[frame.always]],
+        centres=frame.centres[stay[frame.centres]],
+        copies=copies,
+        duplicates=frame.candidates.count - stay.count,
+    )

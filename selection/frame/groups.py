@@ -1,0 +1,93 @@
+"""`--group-by`: which group each record is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.corpus import Batch
+from tithe.selection.corpus.values import MISSING, WITHOUT_TEXT, field_texts
+from tithe.selection.designs.sampling import Sample
+from tithe.selection.errors import TitheError, UsageError, printable
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.per_record import PerRecord, totals
+
+Codes = npt.NDArray[np.uint16]
+Floats = npt.NDArray[np.float64]
+
+MOST_GROUPS = 2**16 - 1
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of every record."""
+
+    field: str
+    codes: Codes
+    """Shape (n,); 2 bytes a record."""
+    values: tuple[str | None, ...]
+    """What the records of each group hold in the field; None: they lack it."""
+
+    def sizes(self, quantity: PerRecord | None = None) -> Floats:
+        """The number of records of each group, or the sum of a quantity over them."""
+        return totals(self.codes, len(self.values), quantity)
+
+    def name(self, group: int) -> str:
+        """For a message."""
+        value = self.values[group]
+        return f"(no {self.field})" if value is None else printable(value)
+
+
+class GroupReader:
+    """Numbers the values of a field in the order in which they come."""
+
+    def __init__(self, name: str) -> None:
+        self._field = name
+        self._numbers: dict[str | None, int] = {}
+        self._codes = [np.empty(0, np.uint16)]
+
+    def read(self, batch: Batch) -> None:
+        """Take the next records; raises TitheError where their values make no groups."""
+        codes, texts = field_texts(batch, self._field)
+        if (codes == WITHOUT_TEXT).any():
+            place = batch.place(int(np.argmax(codes == WITHOUT_TEXT)))
+            raise TitheError(f"{place}: --group-by {self._field}: the field holds a list, an object or bytes")
+        missing = self._number(None) if (codes == MISSING).any() else 0
+        numbers = [self._number(text) for text in texts]
+        if len(self._numbers) > MOST_GROUPS:
+            raise TitheError(f"--group-by {self._field}: the field has more than {MOST_GROUPS:,} values")
+        self._codes.append(np.array([*numbers, missing], np.uint16)[codes])  # MISSING, -1, is the last
+
+    def groups(self) -> Groups:
+        """All that was read; raises UsageError where no record had a value."""
+        if not set(self._numbers) - {None}:
+            raise UsageError(f"--group-by {self._field}: no record has a text in {self._field!r}")
+        return Groups(self._field, np.concatenate(self._codes), tuple(self._numbers))
+
+    def _number(self, text: str | None) -> int:
+        return self._numbers.setdefault(text, len(self._numbers))
+
+
+def describe_groups(groups: Groups, candidates: Candidates, stands_for: PerRecord, sample: Sample) -> dict[str, Any]:
+    """For the manifest. `stands_for`: how many records each candidate stands for, 0 for those that are none."""
+    available, population = groups.sizes(candidates), groups.sizes(stands_for)
+    drawn = groups.codes[sample.positions]
+    selected = np.bincount(drawn, minlength=len(available))
+    weight = np.bincount(drawn, sample.weights, minlength=len(available))
+    return {
+        "field": groups.field,
+        "values": [
+            {
+                "value": groups.values[g],
+                "records": int(population[g]),
+                "available": int(available[g]),
+                "selected": int(selected[g]),
+                "weight": float(weight[g]),
+            }
+            for g in range(len(available))
+            if available[g]
+        ],
+    }
