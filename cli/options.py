@@ -75,6 +75,9 @@ CLUSTERS: list[Callable[[Any], Any]] = [
         metavar="F,...",
         help="Budget: this share of the records; of several, nested subsets FILE-F.",
     ),
+    click.option("--tokens", type=int, metavar="N", help="Budget: records of this many tokens together."),
+    click.option("--token-column", metavar="FIELD", help="Tokens of each record.  [default: estimated by characters]"),
+    click.option("--tokenizer", metavar="NAME", help="Count tokens with this, of the hub or in a folder."),
     click.option(
         "--cluster-seed",
         type=int,

@@ -101,6 +101,10 @@ class _Lambda(click.ParamType):
     help="Take the records with this with certainty, within the budget; repeatable.",
 )  # fmt: skip
 @click.option("--dedup", is_flag=True, help="Of records of equal text draw one at most, to stand for all.")
+@click.option(
+    "--dedup-near", type=float, metavar="T",
+    help="Of records of a cluster whose cosine is T or more draw one at most, to stand for all.",
+)  # fmt: skip
 @click.option("--group-by", metavar="FIELD", help="Draw a fixed number of records for each value of this field.")
 @click.option("--group-min", type=int, metavar="N", help="At least so many of each group.")
 @click.option("--group-max", type=int, metavar="N", help="At most so many of each group.")

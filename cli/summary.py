@@ -34,7 +34,7 @@ def _left_out(manifest: dict[str, Any]) -> str:
     if absent:
         left_out += f"; {' and '.join(absent)}, the weights stand for the rest"
     if manifest["duplicates"]:
-        left_out += f"; {manifest['duplicates']:,} have the text of another, which stands for them"
+        left_out += f"; {manifest['duplicates']:,} are like another, which stands for them"
     return left_out
 
 
@@ -46,6 +46,7 @@ def _subset_lines(selection: Selection) -> list[str]:
         f"selected  {weights.count:,} records ({weights.count / manifest['n']:.2%}){certain}, as good as "
         f"{weights.effective_sample_size:,.0f} of equal weight",
         *_weight_lines(manifest),
+        *_token_lines(manifest["tokens"]),
         *_group_lines(manifest["groups"]),
         *_evidence_lines(manifest),
         f"wrote     {name or '-'} in {selection.seconds:.1f} s"
@@ -65,6 +66,13 @@ def _weight_lines(manifest: dict[str, Any]) -> list[str]:
     sum_or_mean = "mean 1" if subset["weight_scale"] == "mean" else f"together {weights['total']:,.1f}"
     place = ", in the messages of the assistant" if subset["weights_as"] == "loss-scale" else ""
     return [f"weights   {weights['smallest']:.4g} to {weights['largest']:.4g}, {sum_or_mean}{place}"]
+
+
+def _token_lines(tokens: dict[str, Any] | None) -> list[str]:
+    if tokens is None:
+        return []
+    counted = f"{printable(tokens['counted'])}"
+    return [f"tokens    {tokens['lines']:,} for a budget of {tokens['budget']:,} ({counted})"]
 
 
 def _group_lines(groups: dict[str, Any] | None) -> list[str]:

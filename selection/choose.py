@@ -91,7 +91,7 @@ def choose(
                 judgement=judgement,
                 sample=sample,
                 weights=scaled(weights, options.scale),
-                repeats=_repeats(options, weights, ground.clusters.labels[sample.positions], appraisal.design.size),
+                repeats=_repeats(options, ground, sample, weights, appraisal.design.size),
                 rows=appraisal.rows,
                 loss=losses.describe(),
                 losses_asked=losses.asked + (validation_losses.asked if validation_losses is not losses else 0),
@@ -116,13 +116,21 @@ def _draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgeme
 
 
 def _repeats(
-    options: Options, weights: npt.NDArray[np.float64], clusters: npt.NDArray[np.integer], lines: int
+    options: Options, ground: Groundwork, sample: Sample, weights: npt.NDArray[np.float64], lines: int
 ) -> npt.NDArray[np.int64] | None:
-    """How often each selected record comes, where records stand for the weights. Those of a cluster make up for
-    each other."""
+    """How often each selected record comes, where records stand for the weights.
+
+    Those of a cluster make up for each other; those of one length where the budget is one of tokens, so that the lines
+    have as many.
+    """
     rng = np.random.default_rng([options.seed, _COPIES_STREAM])
     if options.shape == "replicate":
-        return replicated(weights, lines, np.argsort(clusters, kind="stable"), rng)
+        alike = ground.clusters.labels[sample.positions]
+        if ground.tokens is not None:
+            assert options.tokens is not None
+            alike = ground.tokens[sample.positions]
+            lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ alike), 1.0)))
+        return replicated(weights, lines, np.argsort(alike, kind="stable"), rng)
     return resampled(weights, lines, rng) if options.shape == "resample" else None
 
 

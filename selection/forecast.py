@@ -12,11 +12,11 @@ from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.choose import Notify, loss_source
-from tithe.selection.corpus import Corpus, open_corpus
+from tithe.selection.corpus import Corpus, check_field, open_corpus
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
 from tithe.selection.frame.marks import check_marked_fields
-from tithe.selection.groundwork import check_field, find_text_rule
+from tithe.selection.groundwork import find_text_rule
 from tithe.selection.manifest import sha256
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
@@ -26,6 +26,7 @@ from tithe.selection.plan import Plan
 from tithe.selection.sizes import readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
 from tithe.selection.subset import check_writable
+from tithe.selection.tokens import check_countable, mean_of_some
 from tithe.selection.trial import Trial, search_rate, try_texts, try_vectors
 
 # Bytes a second at which vectors are read out of the work folder, and looked at once more in memory.
@@ -93,6 +94,7 @@ def forecast(
         check_field(corpus, losses.field, f"--loss {options.loss}")
         check_marked_fields(options, corpus)
         rule = find_text_rule(options, encoder, corpus)
+        check_countable(options, corpus, rule)
         if rule is not None:
             notify(f"text: {rule.name}")
         if options.reader is not None:
@@ -106,8 +108,9 @@ def forecast(
                 trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
         if trial.records == trial.bad:
             raise TitheError(f"{options.inputs[0]}: the input holds no usable records")
+        mean = None if options.tokens is None else mean_of_some(options, corpus, rule, bad)
         hashing = sum(file.size for file in corpus.files) / _hashing_rate(corpus)
-    plan = options.plan(trial.records)
+    plan = options.plan(trial.records, mean)
     in_place = isinstance(encoder, RecordEncoder) and corpus.schema is not None
     number = 4 if isinstance(encoder, RecordEncoder) or options.kept_as == "float32" else 2
     kept = (

@@ -16,7 +16,7 @@ from tithe.selection import blas, clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
-from tithe.selection.corpus import Corpus, TextRule, choose_rule
+from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
 from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
 from tithe.selection.embeddings import Embeddings
 from tithe.selection.errors import TitheError, UsageError
@@ -25,6 +25,7 @@ from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
+from tithe.selection.tokens import count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
@@ -50,6 +51,8 @@ class Groundwork:
     clusters: Clustering
     lengths: npt.NDArray[np.uint32] | None
     """Characters of each record's text, shape (n,); None where the encoder reads no text."""
+    tokens: npt.NDArray[np.uint32] | None
+    """Tokens of each record, shape (n,), where the budget is one of tokens."""
     encoded: int
     """Texts that the encoder was given in this run."""
     reused: tuple[str, ...]
@@ -97,7 +100,11 @@ def lay(
     records = corpus.row_count()
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
-    plan = options.plan(records)
+    tokens, mean = None, None
+    if options.tokens is not None:
+        tokens = count_tokens(options, corpus, rule, bad, embedded.lengths, stages)
+        mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else None
+    plan = options.plan(records, mean)
     key = {"embeddings": key, "clusters": plan.clusters, "blas": blas.description()}
     entry = work.find("clusters", key)
     clusters = None if entry is None else _load_clusters(entry, bad)
@@ -120,6 +127,7 @@ def lay(
         embedded.embeddings,
         clusters,
         embedded.lengths,
+        tokens,
         embedded.encoded,
         tuple(reused),
     )
@@ -138,13 +146,6 @@ def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRu
             check_field(corpus, field, options.naming(field))
         return None
     return choose_rule(corpus, fields=options.text, template=options.template)
-
-
-def check_field(corpus: Corpus, field: str | None, option: str) -> None:
-    """Raise UsageError where the corpus's schema lacks a field that an option names, before the long work."""
-    if field is not None and corpus.schema is not None and field not in corpus.schema.names:
-        names = ", ".join(corpus.schema.names)
-        raise UsageError(f"{option}: there is no field {field!r} in {corpus.files[0].path}, which has {names}")
 
 
 def _centroids(

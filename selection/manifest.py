@@ -23,6 +23,8 @@ from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
 from tithe.selection.parallel import ordered_map
+from tithe.selection.per_record import Derived, total
+from tithe.selection.tokens import describe_counting
 from tithe.selection.weights import summarize
 
 SCHEMA_VERSION = 1
@@ -121,9 +123,25 @@ def describe(
         "groups": None
         if frame.groups is None
         else describe_groups(frame.groups, frame.candidates, frame.stands_for, outcome.sample),
+        "tokens": _tokens(options, outcome),
         "weights": asdict(summarize(outcome.weights)),
         "subset": _shape(options, outcome),
         "evidence": outcome.evidence,
+    }
+
+
+def _tokens(options: Options, outcome: Outcome) -> dict[str, Any] | None:
+    """Of a budget of tokens: how many there are."""
+    tokens = outcome.ground.tokens
+    if tokens is None:
+        return None
+    held = tokens[outcome.sample.positions].astype(np.int64)
+    return {
+        "budget": options.tokens,
+        "counted": describe_counting(options),
+        "records": total(Derived(np.multiply, tokens, outcome.frame.stands_for)),
+        "selected": int(held.sum()),
+        "lines": int(held.sum() if outcome.repeats is None else held @ outcome.repeats),
     }
 
 

@@ -46,6 +46,12 @@ class Options:
     size: int | None = None
     fraction: tuple[float, ...] = ()
     """Shares of the records; several make nested subsets."""
+    tokens: int | None = None
+    """Budget in tokens, in the place of records."""
+    token_column: str | None = None
+    """Numeric field of each record's tokens."""
+    tokenizer: str | None = None
+    """What counts the tokens of the texts, a name or a folder; without either they are estimated."""
     method: MethodName = "sensitivity"
     rank: int | None = None
     """Directions of `low-rank`; None: as many as hold 90% of the squared norms, at most a fourth of the clusters."""
@@ -75,6 +81,8 @@ class Options:
     """FIELD=VALUE of records to leave out."""
     dedup: bool = False
     """Of records with the same text draw one at most, which stands for all."""
+    dedup_near: float | None = None
+    """Of the records of a cluster with at least this cosine draw one at most, which stands for all."""
     group_by: str | None = None
     """Field whose values make groups, of each of which a fixed number of records is drawn."""
     group_min: int | None = None
@@ -99,7 +107,9 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
-        check_size_options(clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction)
+        check_size_options(
+            clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction, tokens=self.tokens
+        )
         if self.text and self.template is not None:
             raise UsageError("--text and --template both say what the text is: give one of them")
         if self.z not in (1, 2):
@@ -123,6 +133,7 @@ class Options:
         self._check_groups()
         if len(self.fraction) > 1:
             self._check_nested()
+        self._check_tokens()
         if not 0 <= self.temper <= 1:
             raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
@@ -149,6 +160,7 @@ class Options:
                 "--always": bool(self.always),
                 "--group-by": self.group_by is not None,
                 "--dedup": self.dedup,
+                "--dedup-near": self.dedup_near is not None,
             }
             if any(chance.values()):
                 given = " and ".join(option for option, there in chance.items() if there)
@@ -183,8 +195,11 @@ class Options:
             raise UsageError(f"{name}: reads {trainer.reads} only; let the name of -o end so")
 
     def _check_groups(self) -> None:
-        if self.dedup and self.sampler != "pivotal":
-            raise UsageError(f"--dedup: needs --sampler pivotal, not {self.sampler}, which knows of no copies")
+        if (self.dedup or self.dedup_near is not None) and self.sampler != "pivotal":
+            name = "--dedup" if self.dedup else "--dedup-near"
+            raise UsageError(f"{name}: needs --sampler pivotal, not {self.sampler}, which knows of no copies")
+        if self.dedup_near is not None and not 0 < self.dedup_near <= 1:
+            raise UsageError(f"--dedup-near {self.dedup_near}: a cosine above 0 and at most 1 is needed")
         bounds = {"--group-min": self.group_min, "--group-max": self.group_max}
         given = [*(name for name, bound in bounds.items() if bound is not None)]
         if self.group_by is None:
@@ -210,6 +225,23 @@ class Options:
         if self.method == "k-center":
             raise UsageError(f"--method {self.method}: takes one --fraction")
 
+    def _check_tokens(self) -> None:
+        sources = {"--token-column": self.token_column, "--tokenizer": self.tokenizer}
+        given = [name for name, source in sources.items() if source is not None]
+        if self.tokens is None:
+            if given:
+                raise UsageError(f"{given[0]} means nothing without --tokens N")
+            return
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} both say how many tokens a record has: give one of them")
+        if self.group_by is not None:
+            raise UsageError("--tokens: groups are met in numbers of records; give --size, or leave --group-by out")
+        if self.sampler != "pivotal" or self.method == "k-center":
+            other = f"--sampler {self.sampler}" if self.sampler != "pivotal" else f"--method {self.method}"
+            raise UsageError(f"--tokens: the budget is met by --sampler pivotal, not by {other}")
+        if self.shape == "resample":
+            raise UsageError("--tokens: lines drawn with replacement do not add up to it; take --weights-as replicate")
+
     @property
     def wanted_groups(self) -> Wanted:
         """What is asked for of the groups of `--group-by`."""
@@ -229,6 +261,7 @@ class Options:
             "--method": self.method != "sensitivity",
             "--lambda": self.smoothness is not None,
             "--loss": self.loss != "none",
+            "--dedup-near": self.dedup_near is not None,
         }
         for option, given in meaningless.items():
             if given:
@@ -274,16 +307,23 @@ class Options:
             return f"--target {field}" if field == self.target else f"--features {field}"
         return f"--encoder {self.encoder}"
 
-    def plan(self, records: int) -> Plan:
-        """The sizes for a corpus of `records` records. A regression needs clusters for its unknowns, and no more."""
+    def plan(self, records: int, tokens_a_record: float | None = None) -> Plan:
+        """The sizes for a corpus of `records` records; `tokens_a_record` is their mean, needed with `--tokens`.
+
+        A regression needs clusters for its unknowns, and no more.
+        """
         clusters = self.clusters
         if clusters is None and self.task == "regression":
             clusters = max(1, min(max(50, 2 * (len(self.features) + 1)), records // 4))
+        size = self.size
+        if self.tokens is not None:
+            assert tokens_a_record is not None
+            size = max(1, round(self.tokens / max(tokens_a_record, 1.0)))
         return make_plan(
             records,
             clusters=clusters,
             epsilon=self.epsilon,
-            size=self.size,
+            size=size,
             fraction=self.fraction,
             sampler=self.sampler,
         )

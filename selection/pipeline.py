@@ -11,13 +11,13 @@ import numpy as np
 
 from tithe.selection.choose import Notify, choose, loss_source
 from tithe.selection.clusters_file import clusters_table, write_clusters
-from tithe.selection.corpus import Corpus, open_corpus
+from tithe.selection.corpus import Corpus, check_field, open_corpus
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
 from tithe.selection.frame.marks import check_marked_fields, read_marks
-from tithe.selection.groundwork import check_field, find_text_rule, lay
+from tithe.selection.groundwork import find_text_rule, lay
 from tithe.selection.manifest import Outcome, describe, sha256_of_all
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
@@ -25,6 +25,7 @@ from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.shapes import line_order
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.subset import check_writable, write_subset
+from tithe.selection.tokens import check_countable, describe_counting
 from tithe.selection.weights import WeightSummary, summarize
 from tithe.selection.work.folder import open_work_folder
 
@@ -84,8 +85,11 @@ def select(
             rule = find_text_rule(options, encoder, corpus)
             if options.dedup and rule is None:
                 raise UsageError(f"--dedup: compares texts, and --encoder {options.encoder} reads none")
+            check_countable(options, corpus, rule)
         if rule is not None:
             notify(f"text: {rule.name}")
+        if options.tokens is not None:
+            notify(f"tokens: {describe_counting(options)}")
         if options.reader is not None:
             notify(options.reader.notice(options.shape))
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:

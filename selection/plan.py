@@ -72,7 +72,12 @@ def make_plan(
 
 
 def check_size_options(
-    *, clusters: int | None, epsilon: float | None, size: int | None, fraction: tuple[float, ...]
+    *,
+    clusters: int | None,
+    epsilon: float | None,
+    size: int | None,
+    fraction: tuple[float, ...],
+    tokens: int | None = None,
 ) -> None:
     """Raise UsageError where the options that set the sizes contradict each other or are out of range."""
     given = [
@@ -81,6 +86,7 @@ def check_size_options(
             ("--epsilon", epsilon is not None),
             ("--size", size is not None),
             ("--fraction", bool(fraction)),
+            ("--tokens", tokens is not None),
         )
         if there
     ]
@@ -90,6 +96,8 @@ def check_size_options(
         raise UsageError(f"--clusters {clusters}: at least 1 is needed")
     if size is not None and size < 1:
         raise UsageError(f"--size {size}: at least 1 is needed")
+    if tokens is not None and tokens < 1:
+        raise UsageError(f"--tokens {tokens}: at least 1 is needed")
     for part in fraction:
         if not 0 < part <= 1:
             raise UsageError(f"--fraction {part}: a number above 0 and at most 1 is needed")

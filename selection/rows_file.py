@@ -31,6 +31,8 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
             "weight": pa.array(sample.weights),
         }
     )
+    if outcome.ground.tokens is not None:
+        table = table.append_column("tokens", pa.array(outcome.ground.tokens[at].astype(np.int64)))
     return table if outcome.repeats is None else table.append_column("copies", pa.array(outcome.repeats))
 
 

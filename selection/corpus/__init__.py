@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tithe.selection.corpus.batch import BadRecord, Batch
-from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.corpus import Corpus, check_field, open_corpus
 from tithe.selection.corpus.inputs import Compression, Format, InputFile
 from tithe.selection.corpus.jsonl import JsonlBatch
 from tithe.selection.corpus.parquet import ParquetBatch
@@ -20,6 +20,7 @@ __all__ = [
     "JsonlBatch",
     "ParquetBatch",
     "TextRule",
+    "check_field",
     "choose_rule",
     "open_corpus",
 ]

@@ -165,3 +165,10 @@ def _difference(one: pa.Schema, first: InputFile, other: pa.Schema, second: Inpu
             types = printable(f"{other.field(name)}, but {one.field(name)}")
             return f"{second.path}: column {name!r} is {types} in {first.path}"
     return f"{second.path}: has its columns in another order than {first.path}"
+
+
+def check_field(corpus: Corpus, field: str | None, option: str) -> None:
+    """Raise UsageError where the corpus's schema lacks a field that an option names, before the long work."""
+    if field is not None and corpus.schema is not None and field not in corpus.schema.names:
+        names = ", ".join(corpus.schema.names)
+        raise UsageError(f"{option}: there is no field {field!r} in {corpus.files[0].path}, which has {names}")

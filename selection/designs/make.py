@@ -10,6 +10,7 @@ from tithe.selection.designs.grouped import make_group_design
 from tithe.selection.designs.independent import IndependentDesign
 from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
 from tithe.selection.designs.sampling import inclusion_probabilities
+from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
@@ -29,16 +30,20 @@ def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRec
         scores: how likely records are to be drawn, but for a factor, shape (n,); 0 for those that are no candidates.
             Where records stand for others, their scores count all of them.
         order: a permutation of range(n) along which records repel one another.
-        size: number of records, or of draws.
+        size: number of records, or of draws; with `--tokens` of no effect.
 
     Raises UsageError where what is certain does not fit into the budget, or groups cannot be as wanted.
     """
     candidates, certain = frame.candidates, frame.certain
     size = min(size, candidates.count)
-    _check_room(frame, size)
+    if frame.tokens is None:
+        _check_room(frame, size)
     if options.sampler == "iid" and size < candidates.count:
         return IndependentDesign(scores, size, certain)
-    if frame.groups is not None:
+    if frame.tokens is not None:
+        assert options.tokens is not None
+        design = make_token_design(scores, frame.tokens, options.tokens, order, candidates, certain)
+    elif frame.groups is not None:
         design = make_group_design(
             frame.groups, options.wanted_groups, scores, size, order, candidates=candidates, certain=certain
         )

@@ -14,10 +14,11 @@ from tithe.selection.frame.conditions import always_among, but_never
 from tithe.selection.frame.duplicates import Copies, copies_of, those_that_stay
 from tithe.selection.frame.groups import Groups
 from tithe.selection.frame.marks import Marks
+from tithe.selection.frame.near import merge_near
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
-from tithe.selection.per_record import NOBODY, PerRecord, Positions
-from tithe.selection.stages import Stages
+from tithe.selection.per_record import NOBODY, PerRecord, Positions, worked_out
+from tithe.selection.stages import Advance, Stages
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Frame:
     copies: Copies | None = None
     """How many records each candidate stands for, shape (n,), 0 for those that are none; None: for itself."""
     groups: Groups | None = None
+    tokens: npt.NDArray[np.uint32] | None = None
+    """Tokens of each record, where the budget is one of tokens."""
     excluded: int = 0
     """Records left out by `--exclude`."""
     never: int = 0
@@ -86,7 +89,7 @@ def draw_up(
     candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
-    frame = Frame(candidates, groups=marks.groups, excluded=candidates.excluded)
+    frame = Frame(candidates, groups=marks.groups, tokens=ground.tokens, excluded=candidates.excluded)
     if marks.flags is not None:
         candidates = but_never(candidates, marks.flags)
         if candidates.count == 0:
@@ -96,17 +99,22 @@ def draw_up(
     if options.keep_centers:
         centres = np.sort(ground.clusters.centres)
         frame = replace(frame, centres=centres[candidates[centres]])
-    if options.dedup:
+    if options.dedup or options.dedup_near is not None:
         with stages("dedup", n) as advance:
-            frame = _deduplicated(frame, ground)
-            advance(n)
+            frame = _deduplicated(options, frame, ground, advance)
     return frame
 
 
-def _deduplicated(frame: Frame, ground: Groundwork) -> Frame:
-    assert isinstance(ground.embeddings, KeptEmbeddings)
-    preferred = np.concatenate([frame.always, np.setdiff1d(frame.centres, frame.always)])
-    copies = copies_of(ground.embeddings.texts, frame.candidates, preferred)
+def _deduplicated(options: Options, frame: Frame, ground: Groundwork, advance: Advance) -> Frame:
+    copies = worked_out(frame.candidates, np.uint32)
+    if options.dedup:
+        assert isinstance(ground.embeddings, KeptEmbeddings)
+        preferred = np.concatenate([frame.always, np.setdiff1d(frame.centres, frame.always)])
+        copies = copies_of(ground.embeddings.texts, frame.candidates, preferred)
+    if options.dedup_near is not None:
+        certain = frame.certain[copies[frame.certain] > 0]
+        labels = ground.clusters.labels
+        merge_near(copies, ground.embeddings, labels, options.dedup_near, certain, advance)
     stay = those_that_stay(copies)
     return replace(
         frame,

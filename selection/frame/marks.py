@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus import Corpus, check_field
 from tithe.selection.frame.conditions import Flags, flags, parse_conditions
 from tithe.selection.frame.groups import GroupReader, Groups
-from tithe.selection.groundwork import check_field
 from tithe.selection.options import Options
 from tithe.selection.stages import Stages
 

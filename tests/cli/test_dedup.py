@@ -47,7 +47,7 @@ def test_no_text_is_drawn_twice_and_weights_are_unbiased(tithe: Tithe, repeating
     assert ran is not None
     written = manifest(tmp_path)
     assert written["duplicates"] == 600 - len(count)
-    assert f"{600 - len(count)} have the text of another, which stands for them" in ran.err
+    assert f"{600 - len(count)} are like another, which stands for them" in ran.err
     rows = pq.read_table(tmp_path / "s.jsonl.rows.parquet")
     copies = rows["weight"].to_numpy() * rows["inclusion_probability"].to_numpy()
     assert copies == pytest.approx([count[record["text"]] for record in subset])

@@ -1,0 +1,201 @@
+"""The design of `--tokens`: the tokens of the sample add up to the budget, however long the records are.
+
+*Probabilities.* Of all designs that cost as much, the one with π in proportion to s/√t has the smallest variance, s
+being a record's score and t its tokens, which are its cost (Cochran 1977, section 5.5, for strata). They are scaled to
+Σ π t = N, the budget.
+
+*Draw.* The cube method (Deville & Tillé 2004) keeps every π and balances the sample on its numbers of records and of
+tokens: Σ_S 1 = Σ π and Σ_S t = Σ π t. Three neighbours in the order at a time settle it among themselves: their π move
+along the one line on which neither sum changes, to one of its two ends, at random so that the expected π stays. One of
+the three is drawn or left out then. All triples do so at once, and again those that are left; so records near one
+another take each other's place, as in ordered pivotal sampling. Triples settle the record of middle length first, and
+what is left in the end would be the longest and the shortest. So the last 200 do otherwise: the longest of them is
+settled first, all others making up for it by a little each, until two short ones are left, which do so at the cost of
+a few tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.designs.pivotal import PivotalDesign
+from tithe.selection.designs.sampling import NEARLY_ONE, Probabilities, Sample, open_masses, without
+from tithe.selection.errors import UsageError
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, Positions, blocks, total
+
+Floats = npt.NDArray[np.float64]
+
+# The last ones, of which the longest is settled first.
+_LAST = 200
+
+# A probability this near to 0 or 1 has got there: the difference is rounding.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class TokenDesign(PivotalDesign):
+    """Sampling along an order, balanced on tokens. `size` is the expected number of records, rounded."""
+
+    tokens: PerRecord
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """See Design."""
+        probabilities = self.probabilities
+        sure = [part.start + np.flatnonzero(probabilities[part] >= 1.0) for part in blocks(len(probabilities))]
+        drawn = draw_balanced(
+            open_masses(probabilities, self.order), Derived(lambda at: self.tokens[at], self.order), rng
+        )
+        positions = np.sort(np.concatenate([*sure, self.order[drawn].astype(np.int64)]))
+        pi = probabilities[positions]
+        return Sample(positions, pi, 1.0 / pi)
+
+
+def make_token_design(
+    scores: PerRecord,
+    tokens: PerRecord,
+    budget: int,
+    order: PerRecord,
+    candidates: Candidates,
+    certain: Positions = NOBODY,
+) -> TokenDesign:
+    """The design for a budget of tokens; raises UsageError where it is too small for one record, or what is certain."""
+    certainly = int(np.asarray(tokens[certain], np.int64).sum()) if len(certain) else 0
+    if certainly > budget:
+        raise UsageError(
+            f"--tokens {budget:,}: the {len(certain):,} records that are certain have {certainly:,} tokens already"
+        )
+    probabilities = token_probabilities(scores, tokens, budget, certain, candidates)
+    expected = total(probabilities)
+    if expected < 1 - _ROUNDING:
+        mean = total(Derived(np.multiply, tokens, candidates)) / candidates.count
+        raise UsageError(f"--tokens {budget:,}: is less than a record; they have {mean:,.0f} tokens on average")
+    return TokenDesign(probabilities, order, round(expected), tokens)
+
+
+def token_probabilities(
+    scores: PerRecord, tokens: PerRecord, budget: int, certain: Positions, candidates: Candidates
+) -> Probabilities:
+    """Probabilities in proportion to s/√t, at most 1, with Σ π t the budget, or the tokens of all candidates.
+
+    Those that would pass 1 are set to 1 and the rest rescaled, as often as it takes. Records at the positions
+    `certain`, ascending, get 1. Where the candidates of positive score have fewer tokens than the budget, all of them
+    get 1, and the others share what is left in proportion to 1/√t; t counts as 1 there for records without tokens.
+    """
+    chosen = Few(certain)
+    costs = Derived(lambda t: t.astype(np.float64), tokens)
+    roots = Derived(lambda t: np.sqrt(np.maximum(t, 1).astype(np.float64)), tokens)
+    all_, open_ = (total(Derived(np.multiply, costs, some)) for some in (candidates, without(candidates, chosen)))
+    left = budget - (all_ - open_)
+    rates = Derived(np.divide, scores, roots)
+    scored = total(Derived(lambda rate, cost: np.where(rate > 0, cost, 0.0), without(rates, chosen), costs))
+    if open_ <= left:
+        return Probabilities(Derived(lambda candidate: candidate * 2.0, candidates), 0.0, 2.0, chosen)
+    if scored < left:
+        rates = Derived(
+            lambda rate, root, candidate: np.where(rate > 0, 2.0, candidate / root), rates, roots, candidates
+        )
+        return Probabilities(rates, *_cut_off(without(rates, chosen), costs, left, sure_from=2.0), chosen)
+    return Probabilities(rates, *_cut_off(without(rates, chosen), costs, left), chosen)
+
+
+def _cut_off(rates: PerRecord, costs: PerRecord, budget: float, sure_from: float = np.inf) -> tuple[float, float]:
+    """What rates are multiplied by so that costs add up to the budget, those counted as 1 that are at least the second
+    number."""
+    while True:
+        below, largest, left = 0.0, 0.0, budget
+        for part in blocks(len(rates)):
+            values, cost = rates[part].astype(np.float64), costs[part]
+            sure = values >= sure_from
+            left -= float(cost[sure].sum())
+            values[sure] = 0.0
+            below += float(values @ cost)
+            largest = max(largest, float(values.max()))
+        if left <= 0 or below <= 0:
+            return 0.0, sure_from
+        factor = left / below
+        if largest < NEARLY_ONE / factor:
+            return factor, sure_from
+        sure_from = NEARLY_ONE / factor
+
+
+def draw_balanced(probabilities: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Positions:
+    """Which of m records are drawn, given probabilities below 1 and tokens along the order; ascending.
+
+    Holds what it says of the records of a block, and of few of the others.
+    """
+    drawn, open_, pi, t = [NOBODY], [NOBODY], [np.empty(0)], [np.empty(0)]
+    for part in blocks(len(probabilities)):
+        p = _settled(probabilities[part].astype(np.float64))
+        length = tokens[part].astype(np.float64)
+        _settle_triples(p, length, rng)
+        drawn.append(part.start + np.flatnonzero(p == 1))
+        left = np.flatnonzero((p > 0) & (p < 1))
+        open_.append(part.start + left)
+        pi.append(p[left])
+        t.append(length[left])
+    at, p, length = np.concatenate(open_), np.concatenate(pi), np.concatenate(t)
+    _settle_triples(p, length, rng)
+    _settle_longest_first(p, length, rng)
+    return np.sort(np.concatenate([*drawn, at[p == 1]]))
+
+
+def _settled(p: Floats) -> Floats:
+    p[p < _ROUNDING] = 0.0
+    p[p > 1 - _ROUNDING] = 1.0
+    return p
+
+
+def _moved(p: Floats, line: Floats, rng: np.random.Generator) -> Floats:
+    """Each row of probabilities at one end of its line, at random, so that the expected ones stay."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        forward = np.where(line > 0, (1 - p) / line, np.where(line < 0, -p / line, np.inf)).min(axis=1)
+        back = np.where(line > 0, p / line, np.where(line < 0, -(1 - p) / line, np.inf)).min(axis=1)
+    go = rng.random(len(p)) * (forward + back) < back
+    return _settled(p + np.where(go, forward, -back)[:, None] * line)
+
+
+def _settle_triples(p: Floats, tokens: Floats, rng: np.random.Generator) -> None:
+    """Move probabilities, in place, until at most _LAST are open."""
+    open_ = np.flatnonzero((p > 0) & (p < 1))
+    while len(open_) > _LAST:
+        triples = open_[: len(open_) // 3 * 3].reshape(-1, 3)
+        t = tokens[triples]
+        line = np.roll(t, -1, axis=1) - np.roll(t, -2, axis=1)  # the cross product of (1, 1, 1) and t
+        line[~line.any(axis=1)] = (1.0, -1.0, 0.0)  # three of one length
+        line /= np.abs(line).max(axis=1, keepdims=True)
+        p[triples] = _moved(p[triples], line, rng)
+        open_ = open_[(p[open_] > 0) & (p[open_] < 1)]
+
+
+def _settle_longest_first(p: Floats, tokens: Floats, rng: np.random.Generator) -> None:
+    """Move probabilities, in place, until none is open."""
+    while len(open_ := np.flatnonzero((p > 0) & (p < 1))):
+        pi, t = p[open_], tokens[open_]
+        line = _line_of_longest(pi, t)
+        p[open_] = _moved(pi[None], line[None], rng)[0]
+
+
+def _line_of_longest(p: Floats, tokens: Floats) -> Floats:
+    """The line along which the longest record changes, and all others as little as keeps both sums.
+
+    That is the least change measured by Σ u² / (π (1 - π)). Where not enough records are left, or all are of one
+    length, the number of records is kept, or nothing.
+    """
+    longest = int(np.argmax(tokens))
+    line = np.zeros(len(p))
+    line[longest] = 1.0
+    room = p * (1 - p)
+    room[longest] = 0.0
+    if not room.any():
+        return line
+    mean = float(room @ tokens) / float(room.sum())
+    apart = tokens - mean
+    spread = float(room @ apart**2)
+    line -= room / room.sum()
+    if spread > _ROUNDING * max(mean, 1.0) ** 2 * float(room.sum()):
+        line -= room * apart * ((tokens[longest] - mean) / spread)
+    return line
