@@ -57,7 +57,7 @@ def choose(
         judgement = method.judge(probe_losses, frame.candidates)
         if frame.copies is not None:
             times_copies(judgement.scores.values, frame.copies)
-        drawn = _draw(options, ground, frame, judgement)
+        drawn = draw(options, ground, frame, judgement)
         advance(n)
     for note in judgement.notes:
         notify(note)
@@ -91,7 +91,7 @@ def choose(
                 judgement=judgement,
                 sample=sample,
                 weights=scaled(weights, options.scale),
-                repeats=_repeats(options, ground, sample, weights, appraisal.design.size),
+                repeats=repeats(options, ground, sample, weights, appraisal.design.size),
                 rows=appraisal.rows,
                 loss=losses.describe(),
                 losses_asked=losses.asked + (validation_losses.asked if validation_losses is not losses else 0),
@@ -101,7 +101,7 @@ def choose(
     return outcomes
 
 
-def _draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgement) -> list[tuple[Design, Sample]]:
+def draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgement) -> list[tuple[Design, Sample]]:
     """A design and a sample for each size, the largest first."""
     scores, order = judgement.scores.values, ground.order if judgement.order is None else judgement.order
     largest, *smaller = ground.plan.sizes
@@ -115,7 +115,7 @@ def _draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgeme
     return drawn
 
 
-def _repeats(
+def repeats(
     options: Options, ground: Groundwork, sample: Sample, weights: npt.NDArray[np.float64], lines: int
 ) -> npt.NDArray[np.int64] | None:
     """How often each selected record comes, where records stand for the weights.

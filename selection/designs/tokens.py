@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.designs.pivotal import PivotalDesign
+from tithe.selection.designs import variance
+from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
 from tithe.selection.designs.sampling import NEARLY_ONE, Probabilities, Sample, open_masses, without
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
@@ -34,6 +35,22 @@ _LAST = 200
 
 # A probability this near to 0 or 1 has got there: the difference is rounding.
 _ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class TokenChances(PivotalChances):
+    """Inclusion probabilities, places in the order and tokens of m records."""
+
+    tokens: Floats
+
+    def part(self, numbers: Positions) -> TokenChances:
+        """See Chances."""
+        return TokenChances(self.probabilities[numbers], self.places[numbers], self.tokens[numbers])
+
+    def forecast(self, values: Floats, *, population: int) -> float:
+        """See Chances."""
+        left = unexplained(values, self.probabilities, self.tokens)
+        return variance.pivotal_variance(left, self.probabilities, self.places, population=population)
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,37 @@ class TokenDesign(PivotalDesign):
         positions = np.sort(np.concatenate([*sure, self.order[drawn].astype(np.int64)]))
         pi = probabilities[positions]
         return Sample(positions, pi, 1.0 / pi)
+
+    def chances(self, positions: Positions) -> TokenChances:
+        """See Design."""
+        chances = super().chances(positions)
+        tokens = np.asarray(self.tokens[positions]).astype(np.float64)
+        return TokenChances(chances.probabilities, chances.places, tokens)
+
+    def estimated_variance(self, sample: Sample, values: Floats) -> float:
+        """See Design."""
+        chances = self.chances(sample.positions)
+        left = unexplained(values, sample.probabilities, chances.tokens)
+        return variance.estimated_pivotal_variance(left, sample.probabilities, chances.places)
+
+
+def unexplained(values: Floats, probabilities: Floats, tokens: Floats) -> Floats:
+    """What is left of y besides π (b + c t), which a sample balanced on records and tokens estimates without error.
+
+    b and c are those of the regression of y/π on t with the weights π (1 - π) (Deville & Tillé 2005). Of records that
+    are certain nothing is left, for they add no error.
+    """
+    open_ = probabilities < 1.0
+    pi, t = probabilities[open_], tokens[open_]
+    z, weights = values[open_] / pi, pi * (1 - pi)
+    left = np.zeros(len(values))
+    if len(pi):
+        apart = t - np.average(t, weights=weights)
+        z = z - np.average(z, weights=weights)
+        spread = float(weights @ apart**2)
+        slope = float(weights @ (apart * z)) / spread if spread > 0 else 0.0
+        left[open_] = pi * (z - slope * apart)
+    return left
 
 
 def make_token_design(

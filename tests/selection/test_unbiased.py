@@ -1,0 +1,153 @@
+"""Whatever the budget, the groups and the shape: over 2,000 draws the estimated total is that of the corpus."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.corpora import ground
+from tithe.selection.choose import draw, repeats
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.frame import Frame
+from tithe.selection.frame.groups import Groups
+from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Judgement
+from tithe.selection.methods.registry import make_method
+from tithe.selection.options import Options
+from tithe.selection.plan import make_plan
+
+N, SIZE, DRAWS = 600, 60, 2000
+RNG = np.random.default_rng(7)
+VECTORS = np.repeat(RNG.standard_normal((12, 8)), 50, axis=0) + 0.4 * RNG.standard_normal((N, 8))
+VECTORS = (VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)).astype(np.float32)
+LOSSES = RNG.gamma(1, 1, 12)[np.arange(N) // 50] + 0.5 * RNG.random(N)
+SOURCES = RNG.choice(3, N, p=[0.7, 0.2, 0.1]).astype(np.uint16)
+TOKENS = np.ceil(RNG.lognormal(3, 1, N)).astype(np.uint32)
+BUDGET = int(TOKENS.sum() // 8)
+COPIES = np.zeros(N, np.uint32)
+COPIES[::2] = RNG.integers(1, 4, N // 2)
+
+# Of the mean over the draws from the truth, in its standard errors; the draws are seeded.
+ERRORS = 2.0
+
+
+@pytest.fixture(scope="module")
+def laid() -> Groundwork:
+    return ground(VECTORS, 12, SIZE)
+
+
+def everyone(**what: Any) -> Frame:
+    return Frame(Candidates.everyone(N), **what)
+
+
+def judged(options: Options, laid: Groundwork, frame: Frame) -> Judgement:
+    method = make_method(options, laid)
+    judgement = method.judge(LOSSES[method.probes], frame.candidates)
+    if frame.copies is not None:
+        judgement.scores.values[:] *= frame.copies
+    return judgement
+
+
+def options(seed: int = 0, **what: Any) -> Options:
+    return Options(inputs=(), output=None, loss="column:loss", seed=seed, **what)
+
+
+def check(estimates: list[float], truth: float) -> None:
+    error = np.std(estimates) / len(estimates) ** 0.5
+    assert abs(np.mean(estimates) - truth) < ERRORS * error
+    assert np.std(estimates) > 0
+
+
+def groups() -> Groups:
+    return Groups("source", SOURCES, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("way", ["replicate", "resample"])
+def test_lines_without_weights(laid: Groundwork, way: Any) -> None:
+    judgement = judged(options(), laid, everyone())
+    means, weighted = [], []
+    for seed in range(DRAWS):
+        asked = options(seed, size=SIZE, weights_as=way)
+        ((design, sample),) = draw(asked, laid, everyone(), judgement)
+        held = repeats(asked, laid, sample, sample.weights, design.size)
+        assert held is not None and held.sum() == SIZE
+        means.append(float(held @ LOSSES[sample.positions]) / SIZE)
+        weighted.append(float(sample.weights @ LOSSES[sample.positions] / sample.weights.sum()))
+    # The lines are unbiased for the weighted mean of the sample; a ratio, of which the bias is of the order 1 / SIZE.
+    differences = np.array(means) - weighted
+    assert abs(differences.mean()) < ERRORS * differences.std() / DRAWS**0.5
+    assert np.mean(means) == pytest.approx(LOSSES.mean(), rel=0.01)
+
+
+def test_budgets_of_tokens(laid: Groundwork) -> None:
+    frame = everyone(tokens=TOKENS)
+    asked = options(tokens=BUDGET)
+    judgement = judged(asked, laid, frame)
+    estimates, totals, drawn = [], [], np.zeros(N)
+    for seed in range(DRAWS):
+        ((_, sample),) = draw(options(seed, tokens=BUDGET), laid, frame, judgement)
+        estimates.append(float(sample.weights @ LOSSES[sample.positions]))
+        totals.append(int(TOKENS[sample.positions].sum()))
+        drawn[sample.positions] += 1
+    check(estimates, LOSSES.sum())
+    assert np.abs(np.array(totals) / BUDGET - 1).max() < 0.02
+    assert np.mean(np.abs(np.array(totals) / BUDGET - 1) < 0.01) > 0.99
+    assert abs(drawn.mean() * N / DRAWS - len(sample.positions)) < 2
+
+
+@pytest.mark.parametrize("wanted", [{}, {"group_min": 15, "group_max": 30}, {"group_share": ("a=0.2,other=0.8",)}])
+def test_groups(laid: Groundwork, wanted: Any) -> None:
+    frame = everyone(groups=groups())
+    judgement = judged(options(), laid, frame)
+    estimates, sizes, by_group = [], set(), []
+    for seed in range(DRAWS):
+        asked = options(seed, size=SIZE, group_by="source", **wanted)
+        ((_, sample),) = draw(asked, laid, frame, judgement)
+        estimates.append(float(sample.weights @ LOSSES[sample.positions]))
+        sizes.add(tuple(np.bincount(SOURCES[sample.positions], minlength=3)))
+        by_group.append(np.bincount(SOURCES[sample.positions], sample.weights, 3))
+    check(estimates, LOSSES.sum())
+    assert len(sizes) == 1 and sum(*sizes) == SIZE
+    errors = np.std(by_group, axis=0) / DRAWS**0.5
+    assert (np.abs(np.mean(by_group, axis=0) - np.bincount(SOURCES)) < 3 * errors).all()
+
+
+def test_duplicates(laid: Groundwork) -> None:
+    candidates = Candidates(COPIES > 0, N // 2)
+    frame = Frame(candidates, copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
+    judgement = judged(options(), laid, frame)
+    estimates = []
+    for seed in range(DRAWS):
+        ((_, sample),) = draw(options(seed, size=SIZE, dedup=True), laid, frame, judgement)
+        assert len(sample.positions) == SIZE and (COPIES[sample.positions] > 0).all()
+        estimates.append(float(sample.weights @ LOSSES[sample.positions]))
+    check(estimates, float(COPIES @ LOSSES))
+
+
+@pytest.mark.parametrize("more", [{}, {"group_by": "source"}, {"dedup": True}])
+def test_nested_subsets(laid: Groundwork, more: Any) -> None:
+    frame = everyone(groups=groups()) if "group_by" in more else everyone()
+    truth = LOSSES.sum()
+    if "dedup" in more:
+        frame = Frame(Candidates(COPIES > 0, N // 2), copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
+        truth = float(COPIES @ LOSSES)
+    laid = replace(laid, plan=make_plan(N, fraction=(0.02, 0.1, 0.05), clusters=12))
+    judgement = judged(options(), laid, frame)
+    estimates: list[list[float]] = [[], [], []]
+    sizes = set()
+    for seed in range(DRAWS):
+        drawn = draw(options(seed, **more), laid, frame, judgement)
+        before = None
+        for (_, sample), kept in zip(drawn, estimates, strict=True):
+            assert before is None or np.isin(sample.positions, before).all()
+            before = sample.positions
+            kept.append(float(sample.weights @ LOSSES[sample.positions]))
+        sizes.add(tuple(tuple(np.bincount(SOURCES[sample.positions], minlength=3)) for _, sample in drawn))
+    for kept in estimates:
+        check(kept, truth)
+    assert {tuple(map(sum, size)) for size in sizes} == {(60, 30, 12)}
+    if "group_by" in more:
+        assert len(sizes) == 1
