@@ -118,19 +118,17 @@ def draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgemen
 def repeats(
     options: Options, ground: Groundwork, sample: Sample, weights: npt.NDArray[np.float64], lines: int
 ) -> npt.NDArray[np.int64] | None:
-    """How often each selected record comes, where records stand for the weights.
-
-    Those of a cluster make up for each other; those of one length where the budget is one of tokens, so that the lines
-    have as many.
-    """
+    """How often each selected record comes, where records stand for the weights. Those of a cluster make up for each
+    other. Of a budget of tokens, there are as many lines as have so many."""
     rng = np.random.default_rng([options.seed, _COPIES_STREAM])
     if options.shape == "replicate":
-        alike = ground.clusters.labels[sample.positions]
+        alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
+        tokens = None
         if ground.tokens is not None:
             assert options.tokens is not None
-            alike = ground.tokens[sample.positions]
-            lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ alike), 1.0)))
-        return replicated(weights, lines, np.argsort(alike, kind="stable"), rng)
+            tokens = ground.tokens[sample.positions].astype(np.float64)
+            lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ tokens), 1.0)))
+        return replicated(weights, lines, alike, rng, tokens)
     return resampled(weights, lines, rng) if options.shape == "resample" else None
 
 

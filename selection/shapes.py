@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs.sampling import ordered_pivotal
+from tithe.selection.designs.tokens import draw_balanced
 
 WeightsAs = Literal["column", "loss-scale", "replicate", "resample", "none"]
 WeightScale = Literal["sum", "mean"]
@@ -30,7 +31,9 @@ def scaled(weights: Floats, scale: WeightScale | None) -> Floats:
     return weights / weights.mean() if scale == "mean" else weights
 
 
-def replicated(weights: Floats, lines: int, order: Integers, rng: np.random.Generator) -> Integers:
+def replicated(
+    weights: Floats, lines: int, order: Integers, rng: np.random.Generator, tokens: Floats | None = None
+) -> Integers:
     """How often each record comes, in `lines` lines together; shape (s,).
 
     The expected number e = lines * w / Σw is rounded down, or up with a probability of its fraction, by pivotal
@@ -41,12 +44,15 @@ def replicated(weights: Floats, lines: int, order: Integers, rng: np.random.Gene
         lines: how many there will be.
         order: a permutation of range(s); of records near one another in it, one is rounded up in the other's stead.
         rng: the source of randomness.
+        tokens: of each record, shape (s,), where the lines are to have as many together as is expected.
     """
     expected = weights * (lines / weights.sum())
     nearest = np.rint(expected)
     whole = np.where(np.abs(expected - nearest) < _ROUNDING, nearest, np.floor(expected))
     copies = whole.astype(np.int64)
-    copies[order[ordered_pivotal(np.maximum(expected - whole, 0.0)[order], rng)]] += 1
+    fractions = np.maximum(expected - whole, 0.0)[order]
+    up = ordered_pivotal(fractions, rng) if tokens is None else draw_balanced(fractions, tokens[order], rng)
+    copies[order[up]] += 1
     return copies
 
 

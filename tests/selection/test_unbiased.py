@@ -10,6 +10,7 @@ import pytest
 
 from tests.benchmarks.corpora import ground
 from tithe.selection.choose import draw, repeats
+from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.frame import Frame
 from tithe.selection.frame.groups import Groups
@@ -87,15 +88,17 @@ def test_budgets_of_tokens(laid: Groundwork) -> None:
     asked = options(tokens=BUDGET)
     judgement = judged(asked, laid, frame)
     estimates, totals, drawn = [], [], np.zeros(N)
+    design = make_token_design(judgement.scores.values, TOKENS, BUDGET, laid.order, frame.candidates)
     for seed in range(DRAWS):
-        ((_, sample),) = draw(options(seed, tokens=BUDGET), laid, frame, judgement)
+        sample = design.draw(np.random.default_rng(seed))
         estimates.append(float(sample.weights @ LOSSES[sample.positions]))
         totals.append(int(TOKENS[sample.positions].sum()))
         drawn[sample.positions] += 1
     check(estimates, LOSSES.sum())
     assert np.abs(np.array(totals) / BUDGET - 1).max() < 0.02
     assert np.mean(np.abs(np.array(totals) / BUDGET - 1) < 0.01) > 0.99
-    assert abs(drawn.mean() * N / DRAWS - len(sample.positions)) < 2
+    chances = design.probabilities[0:N]
+    assert (np.abs(drawn / DRAWS - chances) < 4.5 * np.sqrt(chances * (1 - chances) / DRAWS) + 1e-12).all()
 
 
 @pytest.mark.parametrize("wanted", [{}, {"group_min": 15, "group_max": 30}, {"group_share": ("a=0.2,other=0.8",)}])
