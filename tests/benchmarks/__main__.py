@@ -24,6 +24,7 @@ NAMES = (
     "costs",
     "evidence",
     "sampling",
+    "tokens",
     "lexical",
     "end_to_end",
     "precomputed",
