@@ -20,7 +20,6 @@ def centers(
     inputs: tuple[str, ...],
     output: Path | None,
     encoder: str | None,
-    batch_size: int | None,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -39,14 +38,14 @@ def centers(
     if output is None:
         raise click.UsageError("-o FILE is needed: where the centre records go")
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
-    from tithe.embedders.registry import make_encoder
     from tithe.selection.centres import write_centres
     from tithe.selection.options import Options
 
     # The losses are still to come; that they are asked for is what makes room for --validate.
     options = Options(inputs=inputs, output=None, loss="file:", encoder=encoder or "lexical", **settings)
-    made = make_encoder(options.encoder, device=options.device, batch_size=batch_size)
+    made = encoder_of(options)
 
     def notify(message: str) -> None:
         if not quiet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,10 +12,6 @@ from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 # As in tithe.selection.trainers, which loads numpy.
 TRAINERS = ("trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn")
-
-if TYPE_CHECKING:
-    from tithe.selection.embedded import Encoder
-    from tithe.selection.options import Options
 
 
 class _Lambda(click.ParamType):
@@ -115,7 +111,6 @@ def select(
     output: str | None,
     encoder: str | None,
     features: tuple[str, ...],
-    batch_size: int | None,
     dry_run: bool,
     quiet: bool,
     **settings: Any,
@@ -138,6 +133,7 @@ def select(
     if output is None and not dry_run:
         raise click.UsageError("-o FILE is needed: where the subset goes, or - for standard output")
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
     from tithe.cli.summary import summary_lines
     from tithe.selection.forecast import forecast
@@ -152,7 +148,7 @@ def select(
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,
     )
-    made = _make_encoder(options, batch_size)
+    made = encoder_of(options)
     progress = terminal_progress(quiet=quiet)
 
     def notify(message: str) -> None:
@@ -166,14 +162,3 @@ def select(
     selections = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
     for line in summary_lines(selections):
         notify(line)
-
-
-def _make_encoder(options: Options, batch_size: int | None) -> Encoder:
-    from tithe.embedders.numeric import NumericEncoder
-    from tithe.embedders.registry import make_encoder
-    from tithe.selection.losses import runs_model
-
-    if options.task == "regression":
-        return NumericEncoder(options.features, str(options.target))
-    shared = runs_model(options.loss)
-    return make_encoder(options.encoder, device=options.device, device_shared=shared, batch_size=batch_size)

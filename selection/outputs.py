@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 from tithe.selection.corpus import Compression, InputFile
 from tithe.selection.errors import UsageError
 from tithe.selection.manifest import sha256, to_json
+from tithe.selection.provenance.seal import sealed
 from tithe.selection.whole import beside, check_target, sync, work_folder_beside
 
 SubsetFormat = Literal["parquet", "jsonl"]
@@ -62,6 +64,10 @@ class Outputs:
     def targets(self) -> list[Path]:
         """All files: of each subset itself, the rows and clusters files, and the manifest."""
         return [target for subset in self.subsets for target in _files_of(subset)]
+
+    def folder_of_the_run(self) -> str | None:
+        """For the manifest: the current folder, as seen from that of the outputs. Relative names were meant from it."""
+        return None if self.path is None else os.path.relpath(Path.cwd(), self.path.parent.resolve())
 
     def check_apart_from(self, inputs: Iterable[InputFile], given: Iterable[str]) -> None:
         """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
@@ -135,7 +141,7 @@ def _finish(folder: Path, subset: Path, manifest: dict[str, Any], lines: int) ->
     written[0]["lines"] = lines
     # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
     text = to_json({**manifest, "outputs": written})
-    staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")
+    staged_manifest.write_bytes(sealed(text.encode("utf-8", "backslashreplace")))
     return moves
 
 

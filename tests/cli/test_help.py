@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Tithe
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ((), ("select",), ("centers",), ("report",), ("encoders",))
+COMMANDS = ((), ("select",), ("centers",), ("report",), ("encoders",), ("verify",))
 
 
 @pytest.fixture(autouse=True)
