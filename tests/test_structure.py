@@ -71,7 +71,7 @@ def test_the_wheel_and_the_sdist_hold_the_tree_and_the_wheel_brings_no_torch(tmp
     sources = {
         path.relative_to(ROOT).as_posix()
         for folder in FOLDERS
-        for pattern in ("*.py", "py.typed", "*.j2")
+        for pattern in ("*.py", "py.typed", "*.j2", "*.json")
         for path in (ROOT / folder).rglob(pattern)
     }
     with zipfile.ZipFile(wheel) as archive:
