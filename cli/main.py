@@ -18,6 +18,7 @@ import click  # noqa: E402
 from tithe.cli.cache import cache  # noqa: E402
 from tithe.cli.centers import centers  # noqa: E402
 from tithe.cli.encoders import encoders  # noqa: E402
+from tithe.cli.replay import replay  # noqa: E402
 from tithe.cli.report import report  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
 from tithe.cli.verify import verify  # noqa: E402
@@ -37,6 +38,7 @@ tithe.add_command(cache)
 tithe.add_command(encoders)
 tithe.add_command(report)
 tithe.add_command(verify)
+tithe.add_command(replay)
 
 
 def main(arguments: list[str] | None = None) -> None:

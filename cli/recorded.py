@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,13 @@ DRIFTED = 3
 MANIFEST = click.argument("manifest", type=click.Path(path_type=Path), metavar="MANIFEST")
 
 ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Run the code that the manifest names.")
+
+WORK_DIR = click.option(
+    "--work-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of kept embeddings and clusters.  [default: as recorded]",
+)
 
 CONDUCT: list[Callable[[Any], Any]] = [
     click.option("--quiet", is_flag=True, help="No progress, no messages."),
@@ -38,3 +45,15 @@ def encoder_maker(*, allow_code: bool) -> Callable[[Options], Encoder]:
         return encoder_of(options)
 
     return make
+
+
+def check_losses(options: Mapping[str, Any], *, allow_code: bool) -> None:
+    """Raise TitheError where the losses of recorded options come from code, and there is no consent to run it."""
+    from tithe.selection.errors import TitheError
+    from tithe.selection.losses.registry import runs_code
+
+    for name in ("loss", "validation_loss"):
+        spec = options[name]
+        if spec is not None and runs_code(spec) and not allow_code:
+            option = f"--{name.replace('_', '-')}"
+            raise TitheError(f"{option} {spec}: is code that the manifest names; --allow-code runs it")

@@ -122,6 +122,14 @@ class Outputs:
             source.replace(target)
         sync(self.path.parent)
 
+    def vouched_for(self, number: int) -> list[dict[str, Any]]:
+        """Name, size and SHA-256 of the files of one subset, without the manifest, as they lie there."""
+        return [_described(file, file.name) for file in _files_of(self.subsets[number])[:-1]]
+
+
+def _described(file: Path, name: str) -> dict[str, Any]:
+    return {"path": name, "size": file.stat().st_size, "sha256": sha256(file)}
+
 
 def _files_of(subset: Path) -> list[Path]:
     """The subset, the rows and clusters files, and the manifest: last because it vouches for the others."""
@@ -133,11 +141,7 @@ def _finish(folder: Path, subset: Path, manifest: dict[str, Any], lines: int) ->
     staged_manifest = folder / "manifest.json"
     sources = [staged_subset(folder), staged_rows(folder), staged_clusters(folder), staged_manifest]
     moves = list(zip(sources, _files_of(subset), strict=True))
-    written = [
-        {"path": target.name, "size": source.stat().st_size, "sha256": sha256(source)}
-        for source, target in moves
-        if source != staged_manifest
-    ]
+    written = [_described(source, target.name) for source, target in moves if source != staged_manifest]
     written[0]["lines"] = lines
     # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
     text = to_json({**manifest, "outputs": written})

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Tithe
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ((), ("select",), ("centers",), ("report",), ("encoders",), ("verify",))
+COMMANDS = ((), ("select",), ("centers",), ("report",), ("encoders",), ("verify",), ("replay",))
 
 
 @pytest.fixture(autouse=True)
