@@ -17,7 +17,9 @@ import click  # noqa: E402
 
 from tithe.cli.cache import cache  # noqa: E402
 from tithe.cli.centers import centers  # noqa: E402
+from tithe.cli.diff import diff  # noqa: E402
 from tithe.cli.encoders import encoders  # noqa: E402
+from tithe.cli.explain import explain  # noqa: E402
 from tithe.cli.replay import replay  # noqa: E402
 from tithe.cli.report import report  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
@@ -39,6 +41,8 @@ tithe.add_command(encoders)
 tithe.add_command(report)
 tithe.add_command(verify)
 tithe.add_command(replay)
+tithe.add_command(diff)
+tithe.add_command(explain)
 
 
 def main(arguments: list[str] | None = None) -> None:

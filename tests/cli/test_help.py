@@ -9,7 +9,17 @@ import pytest
 from tests.conftest import Tithe
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-COMMANDS = ((), ("select",), ("centers",), ("report",), ("encoders",), ("verify",), ("replay",))
+COMMANDS = (
+    (),
+    ("select",),
+    ("centers",),
+    ("report",),
+    ("encoders",),
+    ("verify",),
+    ("replay",),
+    ("diff",),
+    ("explain",),
+)
 
 
 @pytest.fixture(autouse=True)
