@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 
@@ -15,11 +16,12 @@ from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The records, as JSONL.")
 @apply([*INPUTS, *CLUSTERS])
 @click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
-@apply(CONDUCT)
+@apply([*JSON, *CONDUCT])
 def centers(
     inputs: tuple[str, ...],
     output: Path | None,
     encoder: str | None,
+    as_json: bool,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -53,4 +55,7 @@ def centers(
 
     progress = terminal_progress(quiet=quiet)
     count = write_centres(options, made, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+    if as_json:
+        print_json("centers", {"path": str(output), "records": count})
+        return
     notify(f"wrote {count:,} records to {output}: score them, and select with --loss file:PATH")

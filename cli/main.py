@@ -24,6 +24,7 @@ from tithe.cli.replay import replay  # noqa: E402
 from tithe.cli.report import report  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
 from tithe.cli.verify import verify  # noqa: E402
+from tithe.cli.versions import versions  # noqa: E402
 from tithe.embedders.errors import EncoderError  # noqa: E402
 from tithe.selection.errors import TitheError, UsageError  # noqa: E402
 
@@ -43,6 +44,7 @@ tithe.add_command(verify)
 tithe.add_command(replay)
 tithe.add_command(diff)
 tithe.add_command(explain)
+tithe.add_command(versions)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 # As in tithe.selection.trainers, which loads numpy.
@@ -105,13 +106,14 @@ class _Lambda(click.ParamType):
     help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
-@apply(CONDUCT)
+@apply([*JSON, *CONDUCT])
 def select(
     inputs: tuple[str, ...],
     output: str | None,
     encoder: str | None,
     features: tuple[str, ...],
     dry_run: bool,
+    as_json: bool,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -132,10 +134,12 @@ def select(
         raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
     if output is None and not dry_run:
         raise click.UsageError("-o FILE is needed: where the subset goes, or - for standard output")
+    if as_json and output == "-" and not dry_run:
+        raise click.UsageError("--json and -o - both want standard output: name a file with -o")
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
-    from tithe.cli.summary import summary_lines
+    from tithe.cli.summary import summary, summary_lines
     from tithe.selection.forecast import forecast
     from tithe.selection.options import Options
     from tithe.selection.pipeline import select as run
@@ -157,8 +161,14 @@ def select(
 
     if dry_run:
         plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
-        click.echo("\n".join(plan.lines()))
+        if as_json:
+            print_json("dry-run", plan.describe())
+        else:
+            click.echo("\n".join(plan.lines()))
         return
     selections = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
+    if as_json:
+        print_json("select", summary(selections))
+        return
     for line in summary_lines(selections):
         notify(line)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schemas import check_manifests
+from tests.schemas import check_manifests, check_output
 from tithe.cli.main import main
 
 WORDS = (  # noqa: SIM905 (three for each topic)
@@ -72,7 +72,7 @@ Tithe = Callable[..., Ran]
 
 @pytest.fixture
 def tithe(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tithe:
-    """Runs `tithe ARGUMENTS` in this process, in the test's folder. Every manifest it writes there fits the schema."""
+    """Runs `tithe ARGUMENTS` in this process, in the test's folder. What it writes for machines fits the schemas."""
     monkeypatch.chdir(tmp_path)
     checked: set[tuple[str, int]] = set()
 
@@ -85,6 +85,8 @@ def tithe(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyP
         assert isinstance(exit_.value.code, int)
         if arguments and arguments[0] == "select":
             check_manifests(tmp_path, checked)
+        if "--json" in arguments and out:
+            check_output(out)
         return Ran(exit_.value.code, out.decode(), err.decode())
 
     return run

@@ -26,6 +26,16 @@ def check(name: str, document: Any) -> None:
     assert errors == [], errors
 
 
+def check_output(printed: bytes) -> None:
+    """Check what a command printed with --json."""
+    document = json.loads(printed)
+    schema = validator("output").schema
+    name = document["command"].replace(" ", "-")
+    errors = [e.message for e in Draft202012Validator(schema["$defs"][name]).iter_errors(document)]
+    assert errors == [], errors  # before the whole schema, whose errors say less
+    check("output", document)
+
+
 def nodes(schema: Any, path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every property that a schema has, with its path."""
     if isinstance(schema, list):

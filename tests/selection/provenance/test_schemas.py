@@ -14,7 +14,7 @@ from tithe.selection.manifest import SCHEMA_VERSION
 ROOT = Path(__file__).parent.parent.parent.parent
 
 
-@pytest.mark.parametrize("name", ["manifest"])
+@pytest.mark.parametrize("name", ["manifest", "output"])
 def test_every_key_is_described(name: str) -> None:
     undescribed = [path for path, node in nodes(validator(name).schema) if not node.get("description")]
     assert undescribed == []
