@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.errors import TitheError, first_line
+from tithe.selection.provenance.files import check_tables
 from tithe.selection.provenance.record import Record
 
 # Weights that differ by rounding alone are the same.
@@ -72,8 +71,10 @@ class Difference:
 def difference(before: Record, after: Record) -> Difference:
     """What differs. A record is the same where its row is, of a file with the same bytes, whatever its name.
 
-    Raises TitheError where a rows file cannot be read.
+    Raises TitheError where a rows or clusters file is not the one that its manifest vouches for.
     """
+    check_tables(before)
+    check_tables(after)
     a, b = before.manifest, after.manifest
     return Difference(
         options=(*_changes(a["options"], b["options"]),),
@@ -127,11 +128,8 @@ def _ratio(one: float, other: float) -> float:
 
 def _weights(record: Record) -> dict[tuple[str, int, int], tuple[Place, float]]:
     """Place and weight of each selected record, by the hash of its file, which of such files it is, and its row."""
-    try:
-        table = pq.read_table(record.rows, columns=["row", "weight"])
-        rows, weights = table["row"].to_numpy(), table["weight"].to_pylist()
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise TitheError(f"{record.rows}: is not there, or no rows file ({first_line(error)})") from error
+    table = pq.read_table(record.rows, columns=["row", "weight"])
+    rows, weights = table["row"].to_numpy(), table["weight"].to_pylist()
     inputs, seen, keys = record.manifest["inputs"], Counter[str](), []
     for file in inputs:
         keys.append((file["sha256"], seen[file["sha256"]]))

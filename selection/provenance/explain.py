@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.choose import Notify, loss_source
@@ -20,7 +19,7 @@ from tithe.selection.clusters_file import EXCERPT
 from tithe.selection.corpus import Corpus, TextRule, open_corpus
 from tithe.selection.designs.make import make_design
 from tithe.selection.embeddings import KeptEmbeddings
-from tithe.selection.errors import TitheError, UsageError, first_line
+from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.conditions import NEVER
 from tithe.selection.frame.duplicates import times_copies
 from tithe.selection.frame.exclusion import excluded_rows
@@ -31,7 +30,7 @@ from tithe.selection.losses.registry import runs_code, runs_model
 from tithe.selection.methods.base import Judgement, Method
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
-from tithe.selection.provenance.files import check_inputs
+from tithe.selection.provenance.files import check_inputs, check_tables
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.provenance.verify import MakeEncoder, recorded_options
 from tithe.selection.stages import Progress, Stages, no_progress
@@ -147,6 +146,7 @@ def explain(
 def _check(record: Record, progress: Progress) -> None:
     if any(file["path"] == STDIN for file in record.manifest["inputs"]):
         raise TitheError(f"{record.path}: the corpus came from standard input, and is gone: nothing can be explained")
+    check_tables(record)
     total = sum(file["size"] for file in record.manifest["inputs"])
     with progress("verify", total, "bytes") as advance:
         for finding in check_inputs(record, advance):
@@ -170,12 +170,8 @@ class _Case:
         self._manifest = record.manifest
         self._options, self._corpus, self._rule = options, corpus, rule
         self._ground, self._frame, self._marks, self._excluded = ground, frame, marks, excluded
-        try:
-            self._rows = pq.read_table(record.rows)
-            self._clusters = pq.read_table(record.clusters)
-            self._selected = self._rows["row"].to_numpy()
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise TitheError(f"{record.rows}: is not there, or no rows file ({first_line(error)})") from error
+        self._rows, self._clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+        self._selected = self._rows["row"].to_numpy()
         self._positions = ground.bad.positions(self._selected)
 
     def explanation(self, row: int) -> Explanation:

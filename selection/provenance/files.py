@@ -32,6 +32,13 @@ def check_outputs(record: Record, advance: Advance) -> Iterator[Finding]:
         yield from _check("outputs", record.path.with_name(file["path"]), file, "drifted", advance)
 
 
+def check_tables(record: Record) -> None:
+    """Raise TitheError where the rows or the clusters file is not the one that the manifest vouches for."""
+    for file in record.manifest["outputs"][1:]:
+        for finding in _check("outputs", record.path.with_name(file["path"]), file, "drifted", lambda count: None):
+            raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
+
+
 def _check(part: str, path: Path, recorded: dict[str, Any], missing: str, advance: Advance) -> Iterator[Finding]:
     name = printable(str(path if part == "inputs" else path.name))
     try:

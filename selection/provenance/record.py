@@ -55,7 +55,7 @@ class Record:
         is found again, whatever the current folder is. Where no input is found from there, and some are from the
         current folder, that is taken instead: the outputs were moved, or copied, without the inputs.
         """
-        recorded = Path(os.path.normpath(self.path.parent / self.manifest["run"]["folder"]))
+        recorded = Path(os.path.normpath(self.path.parent.resolve() / self.manifest["run"]["folder"]))
         names = [file["path"] for file in self.manifest["inputs"] if file["path"] != STDIN]
         if any((recorded / name).exists() for name in names):
             return recorded

@@ -63,4 +63,4 @@ def test_a_manifest_that_is_not_as_it_was_written_is_refused(tithe: Tithe, two: 
     assert (ran.code, "is not as tithe select wrote it" in ran.err) == (1, True)
     Path("a.jsonl.rows.parquet").unlink()
     ran = tithe("diff", "a.jsonl.manifest.json", "a.jsonl.manifest.json")
-    assert (ran.code, "is not there, or no rows file" in ran.err) == (1, True)
+    assert (ran.code, "a.jsonl.rows.parquet: is not there" in ran.err) == (1, True)

@@ -107,6 +107,11 @@ def test_what_cannot_be_explained_says_why(tithe: Tithe, tmp_path: Path) -> None
     made = make(tithe, "plain", tmp_path)
     ran = tithe("explain", made.manifest, "--row", "600")
     assert (ran.code, "the corpus has the rows 0 to 599" in ran.err) == (2, True)
+    clusters = made.clusters.read_bytes()
+    made.clusters.write_bytes(clusters[:-9] + b"x" + clusters[-8:])
+    ran = tithe("explain", made.manifest, "--row", "1")
+    assert (ran.code, "s.parquet.clusters.parquet: is not what it was" in ran.err) == (1, True)
+    made.clusters.write_bytes(clusters)
     content = (tmp_path / "c.jsonl").read_bytes()
     assert tithe("select", "-", "-o", "p.jsonl", "--size", "30", stdin=content).code == 0
     ran = tithe("explain", "p.jsonl.manifest.json", "--row", "1")

@@ -112,6 +112,14 @@ def test_names_are_meant_from_the_folder_of_the_run(
     assert tithe("verify", tmp_path / "outputs" / made.manifest.name, "--allow-code").code == 0
 
 
+def test_a_folder_of_outputs_may_be_a_link(tithe: Tithe, tmp_path: Path, corpus: Path) -> None:
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "deep" / "down")
+    assert tithe("select", corpus.name, "-o", "out/s.jsonl", "--size", "30").code == 0
+    for manifest in ("out/s.jsonl.manifest.json", "deep/down/s.jsonl.manifest.json"):
+        assert tithe("verify", manifest).code == 0
+
+
 def test_what_cannot_be_told_is_no_drift(tithe: Tithe, tmp_path: Path, corpus: Path) -> None:
     ran = tithe("select", "-", "-o", "s.jsonl", "--size", "40", stdin=corpus.read_bytes())
     assert ran.code == 0
