@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: demo test lint bench bench-quick clean
+.PHONY: demo test lint man bench bench-quick clean
 
 demo: .venv/installed
 	@mkdir -p $(DEMO)
@@ -20,6 +20,11 @@ lint: .venv/developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# The manual page, built from the help: man build/tithe.1
+man: .venv/installed
+	@mkdir -p build
+	$(BIN)/python -m tithe.cli.man > build/tithe.1
 
 # TITHE_DATA names a folder with the corpora that the benchmarks read (t0.parquet and so on); without it they skip.
 bench: .venv/developed

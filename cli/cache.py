@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tithe.cli.json_output import JSON, print_json
+from tithe.cli.options import apply
 from tithe.selection.sizes import readable
+
+if TYPE_CHECKING:
+    from tithe.selection.work.upkeep import Item
 
 _WORK_DIR = click.option(
     "--work-dir",
@@ -40,12 +46,16 @@ def cache() -> None:
 
 @cache.command("list")
 @_WORK_DIR
-def list_(work_dir: Path | None) -> None:
+@apply(JSON)
+def list_(work_dir: Path | None, as_json: bool) -> None:
     """List what is kept: size, days since the last use, what it is, where."""
     from tithe.selection.work.upkeep import items
 
     folder = _folder(work_dir)
     found = items(folder) if folder.is_dir() else []
+    if as_json:
+        print_json("cache list", {"folder": str(folder), "items": [_described(item, folder) for item in found]})
+        return
     for item in found:
         days = (time.time() - item.used) / 86400
         name = item.path.relative_to(folder)
@@ -55,8 +65,9 @@ def list_(work_dir: Path | None) -> None:
 
 @cache.command()
 @_WORK_DIR
+@apply(JSON)
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
-def verify(work_dir: Path | None, quiet: bool) -> None:
+def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
     """Check the checksum of all that is kept; exit 1 where any is wrong."""
     from tithe.cli.progress import terminal_progress
     from tithe.selection.errors import TitheError
@@ -65,11 +76,19 @@ def verify(work_dir: Path | None, quiet: bool) -> None:
 
     folder = _folder(work_dir)
     total = sum(item.size for item in items(folder)) if folder.is_dir() else 0
+    told: list[str] = []
+
+    def notify(line: str) -> None:
+        told.append(line)
+        click.echo(line, err=True)
+
     with terminal_progress(quiet=quiet)("verify", total, "bytes") as advance:
-        damaged = run(folder, lambda line: click.echo(line, err=True), advance)
+        damaged = run(folder, notify, advance)
+    if as_json:
+        print_json("cache verify", {"folder": str(folder), "bytes": total, "damaged": damaged, "details": told})
     if damaged:
         raise TitheError(f"{folder}: damage in {damaged} place(s); later runs make it anew")
-    if not quiet:
+    if not (quiet or as_json):
         click.echo(f"{folder}: {readable(total)}, all of it as it was written", err=True)
 
 
@@ -78,7 +97,10 @@ def verify(work_dir: Path | None, quiet: bool) -> None:
 @click.option("--unused-days", type=click.FloatRange(0), metavar="N", help="Remove what was not used for N days.")
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Remove the longest unused beyond SIZE, as 500M or 10G.")
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
-def prune(work_dir: Path | None, unused_days: float | None, max_size: int | None, everything: bool) -> None:
+@apply(JSON)
+def prune(
+    work_dir: Path | None, unused_days: float | None, max_size: int | None, everything: bool, as_json: bool
+) -> None:
     """Remove what is no longer needed.
 
     \b
@@ -91,7 +113,16 @@ def prune(work_dir: Path | None, unused_days: float | None, max_size: int | None
         raise click.UsageError("give --unused-days, --max-size or both; or --all")
     folder = _folder(work_dir)
     gone = run(folder, unused_days=unused_days, max_size=max_size)
+    if as_json:
+        print_json("cache prune", {"folder": str(folder), "removed": [_described(item, folder) for item in gone]})
+        return
     click.echo(f"removed {readable(sum(item.size for item in gone))} from {folder}", err=True)
+
+
+def _described(item: Item, folder: Path) -> dict[str, Any]:
+    used = datetime.fromtimestamp(item.used, timezone.utc).isoformat(timespec="seconds")
+    name = str(item.path.relative_to(folder))
+    return {"path": name, "kind": item.kind, "bytes": item.size, "used": used, "description": item.describe()}
 
 
 def _folder(work_dir: Path | None) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 
@@ -15,12 +16,12 @@ from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The records, as JSONL.")
 @apply([*INPUTS, *CLUSTERS])
 @click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
-@apply(CONDUCT)
+@apply([*JSON, *CONDUCT])
 def centers(
     inputs: tuple[str, ...],
     output: Path | None,
     encoder: str | None,
-    batch_size: int | None,
+    as_json: bool,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -39,14 +40,14 @@ def centers(
     if output is None:
         raise click.UsageError("-o FILE is needed: where the centre records go")
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
-    from tithe.embedders.registry import make_encoder
     from tithe.selection.centres import write_centres
     from tithe.selection.options import Options
 
     # The losses are still to come; that they are asked for is what makes room for --validate.
     options = Options(inputs=inputs, output=None, loss="file:", encoder=encoder or "lexical", **settings)
-    made = make_encoder(options.encoder, device=options.device, batch_size=batch_size)
+    made = encoder_of(options)
 
     def notify(message: str) -> None:
         if not quiet:
@@ -54,4 +55,7 @@ def centers(
 
     progress = terminal_progress(quiet=quiet)
     count = write_centres(options, made, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+    if as_json:
+        print_json("centers", {"path": str(output), "records": count})
+        return
     notify(f"wrote {count:,} records to {output}: score them, and select with --loss file:PATH")

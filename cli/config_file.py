@@ -15,7 +15,7 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 # What makes no sense in a file, or would have no end.
-_ONLY_FLAGS = frozenset({"config", "help", "debug"})
+_ONLY_FLAGS = frozenset({"config", "help", "debug", "json"})
 
 
 def use_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:

@@ -17,9 +17,14 @@ import click  # noqa: E402
 
 from tithe.cli.cache import cache  # noqa: E402
 from tithe.cli.centers import centers  # noqa: E402
+from tithe.cli.diff import diff  # noqa: E402
 from tithe.cli.encoders import encoders  # noqa: E402
+from tithe.cli.explain import explain  # noqa: E402
+from tithe.cli.replay import replay  # noqa: E402
 from tithe.cli.report import report  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
+from tithe.cli.verify import verify  # noqa: E402
+from tithe.cli.versions import versions  # noqa: E402
 from tithe.embedders.errors import EncoderError  # noqa: E402
 from tithe.selection.errors import TitheError, UsageError  # noqa: E402
 
@@ -35,15 +40,21 @@ tithe.add_command(centers)
 tithe.add_command(cache)
 tithe.add_command(encoders)
 tithe.add_command(report)
+tithe.add_command(verify)
+tithe.add_command(replay)
+tithe.add_command(diff)
+tithe.add_command(explain)
+tithe.add_command(versions)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 it failed, 2 it was asked the wrong way, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 it failed, 2 it was asked the wrong way, 3 drifted, 130 interrupted."""
     signal.signal(signal.SIGTERM, _stop)
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
-        tithe.main(arguments, prog_name="tithe", standalone_mode=False)
+        # The exit code that a command chose, or None.
+        code = tithe.main(arguments, prog_name="tithe", standalone_mode=False) or 0
     except click.ClickException as error:
         help_ = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
         code = _failed(error.format_message() + (f" (see {help_})" if help_ else ""), error.exit_code, debug)
@@ -64,8 +75,6 @@ def main(arguments: list[str] | None = None) -> None:
         code = _failed("out of memory; fewer --clusters or a smaller --batch-size need less", 1, debug)
     except Exception as error:
         code = _failed(f"internal error: {error!r} (--debug shows where; please report it)", 1, debug)
-    else:
-        code = 0
     sys.exit(code)
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import click
 
+from tithe.cli.json_output import JSON, print_json
+from tithe.cli.options import apply
+
 
 @click.command(context_settings={"max_content_width": 80})
 @click.argument("manifest", type=click.Path(path_type=Path), metavar="MANIFEST")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The page: one HTML file.")
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
+@apply(JSON)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
-def report(manifest: Path, output: Path | None, force: bool) -> None:
+def report(manifest: Path, output: Path | None, force: bool, as_json: bool) -> None:
     """Show what a subset is worth, as one HTML page.
 
     MANIFEST is the file OUT.manifest.json of `tithe select`, with the files that it
@@ -28,3 +32,5 @@ def report(manifest: Path, output: Path | None, force: bool) -> None:
     from tithe.selection.report.make import make_report
 
     make_report(manifest, output, overwrite=force)
+    if as_json:
+        print_json("report", {"manifest": str(manifest), "path": str(output)})

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
 # As in tithe.selection.trainers, which loads numpy.
 TRAINERS = ("trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn")
-
-if TYPE_CHECKING:
-    from tithe.selection.embedded import Encoder
-    from tithe.selection.options import Options
 
 
 class _Lambda(click.ParamType):
@@ -113,14 +110,14 @@ class _Lambda(click.ParamType):
     help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
-@apply(CONDUCT)
+@apply([*JSON, *CONDUCT])
 def select(
     inputs: tuple[str, ...],
     output: str | None,
     encoder: str | None,
     features: tuple[str, ...],
-    batch_size: int | None,
     dry_run: bool,
+    as_json: bool,
     quiet: bool,
     **settings: Any,
 ) -> None:
@@ -141,9 +138,12 @@ def select(
         raise click.UsageError("an INPUT is needed: a file, a folder, a glob, or - for standard input")
     if output is None and not dry_run:
         raise click.UsageError("-o FILE is needed: where the subset goes, or - for standard output")
+    if as_json and output == "-" and not dry_run:
+        raise click.UsageError("--json and -o - both want standard output: name a file with -o")
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
-    from tithe.cli.summary import summary_lines
+    from tithe.cli.summary import summary, summary_lines
     from tithe.selection.forecast import forecast
     from tithe.selection.options import Options
     from tithe.selection.pipeline import select as run
@@ -156,7 +156,7 @@ def select(
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,
     )
-    made = _make_encoder(options, batch_size)
+    made = encoder_of(options)
     progress = terminal_progress(quiet=quiet)
 
     def notify(message: str) -> None:
@@ -165,19 +165,14 @@ def select(
 
     if dry_run:
         plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
-        click.echo("\n".join(plan.lines()))
+        if as_json:
+            print_json("dry-run", plan.describe())
+        else:
+            click.echo("\n".join(plan.lines()))
         return
     selections = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
+    if as_json:
+        print_json("select", summary(selections))
+        return
     for line in summary_lines(selections):
         notify(line)
-
-
-def _make_encoder(options: Options, batch_size: int | None) -> Encoder:
-    from tithe.embedders.numeric import NumericEncoder
-    from tithe.embedders.registry import make_encoder
-    from tithe.selection.losses import runs_model
-
-    if options.task == "regression":
-        return NumericEncoder(options.features, str(options.target))
-    shared = runs_model(options.loss)
-    return make_encoder(options.encoder, device=options.device, device_shared=shared, batch_size=batch_size)

@@ -24,6 +24,33 @@ def summary_lines(selections: Sequence[Selection]) -> list[str]:
     ]
 
 
+def summary(selections: Sequence[Selection]) -> dict[str, Any]:
+    """The same for machines; all else is in the manifests."""
+    manifest = selections[0].manifest
+    return {
+        "records_read": manifest["rows"],
+        "records_used": manifest["n"],
+        "bad_records": manifest["bad_records"]["count"],
+        "clusters": manifest["k"],
+        "loss_queries": manifest["loss_queries"],
+        "subsets": [
+            {
+                "path": str(selection.path),
+                "manifest": f"{selection.path}.manifest.json",
+                "records": selection.manifest["weights"]["count"],
+                "lines": selection.manifest["subset"]["lines"],
+                "weight": selection.manifest["weights"]["total"],
+                "effective_sample_size": selection.weights.effective_sample_size,
+                "estimate": selection.manifest["evidence"]["estimate"],
+                "error": selection.manifest["evidence"]["error"],
+                "coverage": selection.manifest["evidence"]["coverage"],
+                "seconds": selection.seconds,
+            }
+            for selection in selections
+        ],
+    }
+
+
 def _left_out(manifest: dict[str, Any]) -> str:
     bad = manifest["bad_records"]
     left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""

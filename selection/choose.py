@@ -96,6 +96,7 @@ def choose(
                 loss=losses.describe(),
                 losses_asked=losses.asked + (validation_losses.asked if validation_losses is not losses else 0),
                 evidence=described,
+                budget=appraisal.design.size,
             )
         )
     return outcomes

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import clustering
@@ -56,6 +56,20 @@ class Forecast:
     """Bytes that the work folder grows by."""
     seconds: float
     """Without what a loss source takes."""
+
+    def describe(self) -> dict[str, Any]:
+        """The forecast for machines."""
+        return {
+            "records": self.plan.records,
+            "bad_records": self.bad_records,
+            "files": self.files,
+            "input_bytes": self.input_bytes,
+            "clusters": self.plan.clusters,
+            "budgets": list(self.plan.sizes),
+            "memory_bytes": self.memory,
+            "disk_bytes": self.disk,
+            "seconds": self.seconds,
+        }
 
     def lines(self) -> list[str]:
         """The forecast for people."""

@@ -27,7 +27,7 @@ from tithe.selection.per_record import Derived, total
 from tithe.selection.tokens import describe_counting
 from tithe.selection.weights import summarize
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _LIBRARIES = (
     "numpy",
@@ -60,6 +60,8 @@ class Outcome:
     """Where the losses of the centres are from."""
     losses_asked: int
     evidence: dict[str, Any]
+    budget: int
+    """Records that were to be drawn; draws, where these are independent."""
 
     @property
     def lines(self) -> int:
@@ -105,6 +107,7 @@ def describe(
         "k_requested": ground.plan.clusters,
         "kmeans_cost": clusters.cost,
         "assignment": {"exact": True} if clusters.search is None else {"exact": False, **asdict(clusters.search)},
+        "budget": outcome.budget,
         "epsilon": ground.plan.epsilon,
         "z": options.z,
         "lambda": outcome.judgement.scores.smoothness,

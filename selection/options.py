@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
 from tithe.selection.designs.allocation import Wanted, parse_shares
-from tithe.selection.errors import UsageError
+from tithe.selection.errors import UsageError, first_line
 from tithe.selection.frame.conditions import parse_conditions
 from tithe.selection.losses import Dtype
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
@@ -40,6 +41,8 @@ class Options:
     encoder: str = "lexical"
     device: str | None = None
     """Where neural networks run: the encoder's and the loss source's. None leaves it to them."""
+    batch_size: int | None = None
+    """Of a neural encoder: it may round a text differently in other company."""
     normalize: bool = True
     clusters: int | None = None
     epsilon: float | None = None
@@ -337,3 +340,22 @@ class Options:
         values["weights_as"], values["weight_scale"], values["for"] = self.shape, self.scale, self.trainer
         del values["smoothness"], values["force"], values["trainer"]
         return values
+
+    @classmethod
+    def from_recorded(cls, recorded: Mapping[str, Any], *, output: Path | None, work_dir: Path | None) -> Options:
+        """The inverse of `recorded`, with other places for what is written.
+
+        Raises UsageError for options of another version of tithe.
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()
+        }
+        try:
+            smoothness, trainer = values.pop("lambda"), values.pop("for")
+            return cls(
+                **{**values, "output": output, "work_dir": work_dir},
+                smoothness=None if smoothness == "auto" else smoothness,
+                trainer=trainer,
+            )
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"the options are those of another version of tithe ({first_line(error)})") from error

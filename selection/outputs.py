@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 from tithe.selection.corpus import Compression, InputFile
 from tithe.selection.errors import UsageError
 from tithe.selection.manifest import sha256, to_json
+from tithe.selection.provenance.seal import sealed
 from tithe.selection.whole import beside, check_target, sync, work_folder_beside
 
 SubsetFormat = Literal["parquet", "jsonl"]
@@ -62,6 +64,10 @@ class Outputs:
     def targets(self) -> list[Path]:
         """All files: of each subset itself, the rows and clusters files, and the manifest."""
         return [target for subset in self.subsets for target in _files_of(subset)]
+
+    def folder_of_the_run(self) -> str | None:
+        """For the manifest: the current folder, as seen from that of the outputs. Relative names were meant from it."""
+        return None if self.path is None else os.path.relpath(Path.cwd(), self.path.parent.resolve())
 
     def check_apart_from(self, inputs: Iterable[InputFile], given: Iterable[str]) -> None:
         """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
@@ -116,6 +122,14 @@ class Outputs:
             source.replace(target)
         sync(self.path.parent)
 
+    def vouched_for(self, number: int) -> list[dict[str, Any]]:
+        """Name, size and SHA-256 of the files of one subset, without the manifest, as they lie there."""
+        return [_described(file, file.name) for file in _files_of(self.subsets[number])[:-1]]
+
+
+def _described(file: Path, name: str) -> dict[str, Any]:
+    return {"path": name, "size": file.stat().st_size, "sha256": sha256(file)}
+
 
 def _files_of(subset: Path) -> list[Path]:
     """The subset, the rows and clusters files, and the manifest: last because it vouches for the others."""
@@ -127,15 +141,11 @@ def _finish(folder: Path, subset: Path, manifest: dict[str, Any], lines: int) ->
     staged_manifest = folder / "manifest.json"
     sources = [staged_subset(folder), staged_rows(folder), staged_clusters(folder), staged_manifest]
     moves = list(zip(sources, _files_of(subset), strict=True))
-    written = [
-        {"path": target.name, "size": source.stat().st_size, "sha256": sha256(source)}
-        for source, target in moves
-        if source != staged_manifest
-    ]
+    written = [_described(source, target.name) for source, target in moves if source != staged_manifest]
     written[0]["lines"] = lines
     # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
     text = to_json({**manifest, "outputs": written})
-    staged_manifest.write_text(text, encoding="utf-8", errors="backslashreplace")
+    staged_manifest.write_bytes(sealed(text.encode("utf-8", "backslashreplace")))
     return moves
 
 

@@ -20,6 +20,7 @@ from tithe.selection.frame.marks import check_marked_fields, read_marks
 from tithe.selection.groundwork import find_text_rule, lay
 from tithe.selection.manifest import Outcome, describe, sha256_of_all
 from tithe.selection.options import Options
+from tithe.selection.other_inputs import describe_other_inputs
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.shapes import line_order
@@ -106,12 +107,15 @@ def select(
                 for number, outcome in enumerate(outcomes):
                     _write(options, outputs, corpus, outcome, staging(folder, number))
                     advance(len(outcome.rows))
+        others = describe_other_inputs(options)
         manifests = [
             {
                 **describe(options, corpus, outcome, digests),
+                "other_inputs": others,
                 "nested": _nested(outputs, number),
                 "run": {
                     "started": started.isoformat(timespec="seconds"),
+                    "folder": outputs.folder_of_the_run(),
                     "reused": list(ground.reused),
                     "texts_encoded": ground.encoded,
                     "stages": stages.records,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.schemas import check_manifests, check_output
 from tithe.cli.main import main
 
 WORDS = (  # noqa: SIM905 (three for each topic)
@@ -71,8 +72,9 @@ Tithe = Callable[..., Ran]
 
 @pytest.fixture
 def tithe(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Tithe:
-    """Runs `tithe ARGUMENTS` in this process, in the test's folder."""
+    """Runs `tithe ARGUMENTS` in this process, in the test's folder. What it writes for machines fits the schemas."""
     monkeypatch.chdir(tmp_path)
+    checked: set[tuple[str, int]] = set()
 
     def run(*arguments: object, stdin: bytes = b"") -> Ran:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -81,6 +83,10 @@ def tithe(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyP
             main([str(argument) for argument in arguments])
         out, err = capfdbinary.readouterr()
         assert isinstance(exit_.value.code, int)
+        if arguments and arguments[0] == "select":
+            check_manifests(tmp_path, checked)
+        if "--json" in arguments and out:
+            check_output(out)
         return Ran(exit_.value.code, out.decode(), err.decode())
 
     return run

@@ -68,10 +68,12 @@ def test_the_wheel_and_the_sdist_hold_the_tree_and_the_wheel_brings_no_torch(tmp
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     (sdist,) = tmp_path.glob("*.tar.gz")
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist)], check=True)
+    assert wheel.stat().st_size < 1_000_000
     sources = {
         path.relative_to(ROOT).as_posix()
         for folder in FOLDERS
-        for pattern in ("*.py", "py.typed", "*.j2")
+        for pattern in ("*.py", "py.typed", "*.j2", "*.json")
         for path in (ROOT / folder).rglob(pattern)
     }
     with zipfile.ZipFile(wheel) as archive:
@@ -84,6 +86,13 @@ def test_the_wheel_and_the_sdist_hold_the_tree_and_the_wheel_brings_no_torch(tmp
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
     assert not [line for line in needed if "torch" in line or "sentence" in line]
 
+    target = tmp_path / "from-sdist"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(sdist)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert {path.relative_to(target).as_posix() for path in target.rglob("*.py")} == {
+        f"tithe/{name}" for name in sources if name.endswith(".py")
+    }
+
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=True)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
@@ -94,4 +103,5 @@ def test_the_wheel_and_the_sdist_hold_the_tree_and_the_wheel_brings_no_torch(tmp
     (tmp_path / "c.jsonl").write_text("".join(f'{{"text": "record {i} {"ab" * (i % 7)}"}}\n' for i in range(50)))
     tithe = [str(environment / "bin" / "tithe"), "select", "c.jsonl", "-o", "s.parquet", "--size", "9"]
     subprocess.run(tithe, check=True, capture_output=True, cwd=tmp_path)
-    assert (tmp_path / "s.parquet").exists()
+    verify = [str(environment / "bin" / "tithe"), "verify", "s.parquet.manifest.json"]
+    subprocess.run(verify, check=True, capture_output=True, cwd=tmp_path)

@@ -39,6 +39,10 @@ class Design(Protocol):
 
     def draw(self, rng: np.random.Generator) -> Sample: ...
 
+    def inclusion(self, positions: Positions) -> Floats:
+        """Probability that each of the records at `positions` is in the sample at all."""
+        ...
+
     def chances(self, positions: Positions) -> Chances:
         """What the records at `positions`, ascending, can expect."""
         ...

@@ -34,6 +34,10 @@ class CopiesDesign:
         drawn = self.inner.draw(rng)
         return Sample(drawn.positions, drawn.probabilities, drawn.weights * self.copies[drawn.positions])
 
+    def inclusion(self, positions: Positions) -> Floats:
+        """See Design."""
+        return self.inner.inclusion(positions)
+
     def chances(self, positions: Positions) -> CopiesChances:
         """See Design."""
         return CopiesChances(self.inner.chances(positions), self.copies[positions].astype(np.float64))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs import variance
-from tithe.selection.designs.sampling import Sample, draw_independent, inverses, without
+from tithe.selection.designs.sampling import Sample, draw_independent, included, inverses, without
 from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, total, totals
 
 Floats = npt.NDArray[np.float64]
@@ -45,6 +45,11 @@ class IndependentDesign:
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
         return draw_independent(self._scores, self.size, rng, self._certain)
+
+    def inclusion(self, positions: Positions) -> Floats:
+        """See Design."""
+        certain = np.isin(positions, self._certain)
+        return np.where(certain, 1.0, included(self._shares[positions], self._lottery))
 
     def chances(self, positions: Positions) -> IndependentChances:
         """See Design."""

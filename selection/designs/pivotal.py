@@ -46,6 +46,10 @@ class PivotalDesign:
         """See Design."""
         return draw_pivotal(self.probabilities, self.order, rng)
 
+    def inclusion(self, positions: Positions) -> Floats:
+        """See Design."""
+        return self.probabilities[positions]
+
     def chances(self, positions: Positions) -> PivotalChances:
         """See Design."""
         masses = open_masses(self.probabilities, self.order)

@@ -208,13 +208,17 @@ def draw_independent(scores: PerRecord, draws: int, rng: np.random.Generator, ce
     positions, counts = np.unique(drawn, return_counts=True)
     p = open_scores[positions].astype(np.float64) / mass
     weights = counts / (s * p)
-    included = -np.expm1(s * np.log1p(-np.minimum(p, 1.0 - 1e-16)))
     order = np.argsort(np.concatenate([certain, positions]), kind="stable")
     return Sample(
         np.concatenate([certain, positions])[order],
-        np.concatenate([ones, included])[order],
+        np.concatenate([ones, included(p, s)])[order],
         np.concatenate([ones, weights])[order],
     )
+
+
+def included(shares: Floats, draws: int) -> Floats:
+    """1 - (1 - p)^s: probability to be drawn at all in s independent draws with chances p."""
+    return -np.expm1(draws * np.log1p(-np.minimum(shares, 1.0 - 1e-16)))
 
 
 def inverses(probabilities: Floats) -> Floats:

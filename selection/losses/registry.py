@@ -48,6 +48,12 @@ def runs_model(spec: str) -> bool:
     return name in BUILT_IN and BUILT_IN[name].runs_model
 
 
+def runs_code(spec: str) -> bool:
+    """Whether the source that SPEC names is a command, or code that no installed package offers as a source."""
+    name = spec.partition(":")[0]
+    return name == "exec" or name not in {*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))}
+
+
 def make_loss_source(spec: str, request: LossRequest) -> LossSource:
     """The source that SPEC names.
 

@@ -1,0 +1,83 @@
+"""`tithe diff`: what differs between two selections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tithe.cli.json_output import JSON, print_json
+from tithe.cli.options import apply
+
+if TYPE_CHECKING:
+    from tithe.selection.provenance.diff import Change, Difference, Place
+
+# Records that are named; --json names all.
+_NAMED = 5
+
+
+@click.command(context_settings={"max_content_width": 80})
+@click.argument("before", type=click.Path(path_type=Path), metavar="A")
+@click.argument("after", type=click.Path(path_type=Path), metavar="B")
+@apply(JSON)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
+def diff(before: Path, after: Path, as_json: bool) -> None:
+    """Show what differs between two selections.
+
+    A and B are files OUT.manifest.json of `tithe select`, with their rows files
+    beside them. Shown are options, versions, inputs, the records that came in and
+    went out, weights and evidence.
+
+    \b
+    tithe diff old.parquet.manifest.json new.parquet.manifest.json
+    """
+    # Late, so that --help does not wait for numpy and pyarrow.
+    from tithe.selection.provenance.diff import difference
+    from tithe.selection.provenance.record import read_record
+
+    found = difference(read_record(before), read_record(after))
+    if as_json:
+        print_json("diff", {"before": str(before), "after": str(after), "same": found.nothing, **asdict(found)})
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _lines(found: Difference) -> Iterable[str]:
+    if found.nothing:
+        yield "nothing differs"
+        return
+    yield from _changed("option", found.options)
+    yield from _changed("version", found.versions)
+    for change in found.inputs:
+        what = "is new" if change.before is None else "is gone" if change.after is None else "has other bytes"
+        yield f"input     {_shown(change.name)} {what}"
+    records = found.records
+    yield f"records   {records.both:,} in both, {len(records.out):,} out, {len(records.into):,} in"
+    yield from _places("out", records.out)
+    yield from _places("in", records.into)
+    if records.reweighted:
+        yield f"weights   {records.reweighted:,} in both weigh others, by a factor of up to {records.largest_ratio:.4g}"
+    yield from _changed("weights", found.weights)
+    yield from _changed("evidence", found.evidence)
+
+
+def _changed(head: str, changes: Iterable[Change]) -> Iterable[str]:
+    for change in changes:
+        yield f"{head:<9} {change.name}: {_shown(change.before)} → {_shown(change.after)}"
+
+
+def _places(head: str, places: tuple[Place, ...]) -> Iterable[str]:
+    for place in places[:_NAMED]:
+        yield f"{head:<9} {_shown(place.file)}, row {place.row_in_file:,}"
+    if len(places) > _NAMED:
+        yield f"          and {len(places) - _NAMED:,} more; --json names all"
+
+
+def _shown(value: Any) -> str:
+    from tithe.selection.errors import printable
+
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))

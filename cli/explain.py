@@ -1,0 +1,91 @@
+"""`tithe explain`: why a record was selected, or was not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tithe.cli.json_output import JSON, print_json
+from tithe.cli.options import apply
+from tithe.cli.recorded import ALLOW_CODE, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
+
+if TYPE_CHECKING:
+    from tithe.selection.provenance.explain import Explanation, Standing
+
+# Characters of a text in a line.
+_SHOWN = 60
+
+
+@click.command(context_settings={"max_content_width": 80})
+@MANIFEST
+@click.option("--row", type=int, required=True, metavar="N", help="The record: its row over all INPUTs, from 0.")
+@WORK_DIR
+@ALLOW_CODE
+@apply([*JSON, *CONDUCT])
+def explain(manifest: Path, row: int, work_dir: Path | None, allow_code: bool, as_json: bool, quiet: bool) -> None:
+    """Tell why a record was selected, or was not.
+
+    MANIFEST is the file OUT.manifest.json of `tithe select`. Shown are the cluster
+    of the record and its centre, its distance, score and probability, and the
+    selected records that are most like it. What is kept of embeddings and clusters
+    is used; losses are not asked for again of models and commands.
+
+    \b
+    tithe explain subset.parquet.manifest.json --row 1234
+    """
+    # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.progress import terminal_progress
+    from tithe.selection.provenance.explain import explain as run
+    from tithe.selection.provenance.record import read_record
+
+    def notify(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    progress = terminal_progress(quiet=quiet)
+    maker = encoder_maker(allow_code=allow_code)
+    found = run(read_record(manifest), row, maker, work_dir=work_dir, progress=progress, notify=notify)
+    if as_json:
+        print_json("explain", {"manifest": str(manifest), **asdict(found)})
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _lines(found: Explanation) -> Iterator[str]:
+    from tithe.selection.errors import printable
+
+    yield f"record    row {found.row:,}: {printable(found.place)}{_text(found.text)}"
+    yield f"selected  {'yes' if found.selected else 'no'}: {printable(found.reason)}"
+    if found.standing is not None:
+        yield from _standing(found.standing)
+
+
+def _standing(standing: Standing) -> Iterator[str]:
+
+    centre = "it is the centre" if standing.is_centre else f"{standing.distance:.3g} from the centre"
+    yield f"cluster   {standing.cluster}: {standing.selected:,} of {standing.records:,} records selected; {centre}"
+    yield f"centre    row {standing.centre_row:,}{_text(standing.centre_text)}"
+    if standing.score is None:
+        yield "score     not known: the losses it rests on are not at hand, or were rounded otherwise"
+    else:
+        mean = "" if standing.relative_score is None else f", {standing.relative_score:.2f} of the mean"
+        yield f"score     {standing.score:.4g}{mean}"
+    if standing.probability is not None:
+        weight = "" if standing.weight is None else f", so it weighs {standing.weight:.4g}"
+        yield f"chance    {standing.probability:.2%}{weight}"
+    for near in standing.neighbours:
+        yield f"near      row {near.row:,} at {near.distance:.3g}, weight {near.weight:.4g}{_text(near.text)}"
+
+
+def _text(text: str | None) -> str:
+    from tithe.selection.errors import printable
+
+    if text is None:
+        return ""
+    line = " ".join(text.split())
+    return f": {printable(line[:_SHOWN])}{'…' if len(line) > _SHOWN else ''}"

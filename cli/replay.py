@@ -1,0 +1,86 @@
+"""`tithe replay`: the same selection again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tithe.cli.json_output import JSON, print_json
+from tithe.cli.options import apply
+from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, WORK_DIR, check_losses, encoder_maker
+
+
+@click.command(context_settings={"max_content_width": 80})
+@MANIFEST
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The subset.  [default: none]")
+@WORK_DIR
+@ALLOW_CODE
+@click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
+@apply([*JSON, *CONDUCT])
+@click.pass_context
+def replay(
+    context: click.Context,
+    manifest: Path,
+    output: Path | None,
+    work_dir: Path | None,
+    allow_code: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Make the same selection again, and compare the bytes.
+
+    MANIFEST is the file OUT.manifest.json of `tithe select`. It names the options;
+    the folder is that of the first time. Embeddings and clusters that are kept are
+    used; name an empty --work-dir to make them anew.
+
+    Exit code 0: the subset, rows and clusters files have the same bytes; 3: they
+    have not, or the inputs have drifted; what else differs is said.
+
+    \b
+    tithe replay subset.parquet.manifest.json
+    tithe replay subset.parquet.manifest.json -o again.parquet
+    """
+    # Late, so that --help does not wait for numpy, pyarrow and faiss.
+    from tithe.cli.progress import terminal_progress
+    from tithe.selection.provenance.record import read_record
+    from tithe.selection.provenance.replay import replay as run
+
+    def notify(message: str) -> None:
+        if not quiet:
+            click.echo(message, err=True)
+
+    record = read_record(manifest)
+    check_losses(record.options, allow_code=allow_code)
+    found = run(
+        record,
+        encoder_maker(allow_code=allow_code),
+        output,
+        work_dir=work_dir,
+        overwrite=force,
+        stdin=sys.stdin.buffer,
+        progress=terminal_progress(quiet=quiet),
+        notify=notify,
+    )
+    if as_json:
+        print_json(
+            "replay",
+            {
+                "manifest": str(manifest),
+                "identical": found.identical,
+                "outputs": [{"path": name, "same": same} for name, same in found.same.items()],
+                "findings": [{"part": f.part, "state": f.state, "detail": f.detail} for f in found.findings],
+                "versions": {name: {"then": then, "now": now} for name, (then, now) in found.versions.items()},
+                "written": None if output is None or not found.same else str(output),
+            },
+        )
+    elif not quiet:
+        for name, same in found.same.items():
+            click.echo(f"{'the same  ' if same else 'different '}{name}")
+        for finding in found.findings:
+            click.echo(f"drifted   {finding.detail}")
+        for name, (then, now) in found.versions.items():
+            click.echo(f"version   {name} was {then}, is {now}")
+    context.exit(0 if found.identical else DRIFTED)

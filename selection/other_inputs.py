@@ -1,0 +1,29 @@
+"""Files besides the corpus that a selection depends on, as far as no other part of the manifest vouches for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tithe.selection.manifest import sha256
+from tithe.selection.options import Options
+
+_FILE = "file:"
+
+
+def other_inputs(options: Options) -> list[tuple[str, Path]]:
+    """Files of losses, the tokenizer, the rows files of earlier subsets: each with the option that names it."""
+    specs = {"--loss": options.loss, "--validation-loss": options.validation_loss or ""}
+    losses = [(name, Path(spec.removeprefix(_FILE))) for name, spec in specs.items() if spec.startswith(_FILE)]
+    tokenizer = Path(options.tokenizer or "", "tokenizer.json")
+    if options.tokenizer is not None and tokenizer.is_file():
+        losses.append(("--tokenizer", tokenizer))
+    return [*losses, *(("--exclude", Path(f"{subset}.rows.parquet")) for subset in options.exclude)]
+
+
+def describe_other_inputs(options: Options) -> list[dict[str, Any]]:
+    """For the manifest."""
+    return [
+        {"option": option, "path": str(path), "size": path.stat().st_size, "sha256": sha256(path)}
+        for option, path in other_inputs(options)
+    ]

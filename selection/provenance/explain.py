@@ -1,0 +1,311 @@
+"""`tithe explain`: why a record was selected, or was not.
+
+The steps of the selection are gone again up to the draw: what the work folder keeps of them is found there. Losses
+of the centres are those in the clusters file where it would take a model, or code, to ask for them again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from tithe.selection.choose import Notify, loss_source
+from tithe.selection.clusters_file import EXCERPT
+from tithe.selection.corpus import Corpus, TextRule, open_corpus
+from tithe.selection.designs.make import make_design
+from tithe.selection.embeddings import KeptEmbeddings
+from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.frame.conditions import NEVER
+from tithe.selection.frame.duplicates import times_copies
+from tithe.selection.frame.exclusion import excluded_rows
+from tithe.selection.frame.frame import Frame, draw_up
+from tithe.selection.frame.marks import Marks, read_marks
+from tithe.selection.groundwork import Groundwork, find_text_rule, lay
+from tithe.selection.losses.registry import runs_code, runs_model
+from tithe.selection.methods.base import Judgement, Method
+from tithe.selection.methods.registry import make_method
+from tithe.selection.options import Options
+from tithe.selection.provenance.files import check_inputs, check_tables
+from tithe.selection.provenance.record import STDIN, Record
+from tithe.selection.provenance.verify import MakeEncoder, recorded_options
+from tithe.selection.stages import Progress, Stages, no_progress
+from tithe.selection.work.folder import open_work_folder
+
+NEIGHBOURS = 5
+"""Selected records that are named, the nearest first."""
+
+Floats = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+# Selected records whose vectors are held at a time.
+_BLOCK = 4096
+
+# Scores are kept in single precision.
+_COARSE = 1e-5
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A selected record."""
+
+    row: int
+    place: str
+    distance: float
+    """Of the embeddings."""
+    weight: float
+    text: str | None
+    """Its beginning; None where the encoder read no text."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Of a usable record, what decided."""
+
+    cluster: int
+    records: int
+    """Of the cluster."""
+    selected: int
+    """Of the cluster."""
+    distance: float
+    """To the centre."""
+    is_centre: bool
+    centre_row: int
+    centre_text: str | None
+    score: float | None
+    """None where the losses that it rests on are not at hand."""
+    relative_score: float | None
+    """The score over the mean score of the candidates."""
+    probability: float | None
+    """Of being selected; None where there is no chance, or it is not known."""
+    weight: float | None
+    """The unbiased weight; None where the record was not selected."""
+    neighbours: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a record was selected, or was not."""
+
+    row: int
+    place: str
+    text: str | None
+    selected: bool
+    reason: str
+    """In one sentence."""
+    standing: Standing | None
+    """None for a record that could not be used."""
+
+
+def explain(
+    record: Record,
+    row: int,
+    make_encoder: MakeEncoder,
+    *,
+    work_dir: Path | None = None,
+    progress: Progress = no_progress,
+    notify: Notify = lambda message: None,
+) -> Explanation:
+    """Explain what became of the record at the overall row `row`.
+
+    Args:
+        record: what was recorded of the selection.
+        row: from 0, over all inputs, as in the rows file.
+        make_encoder: from options to the encoder.
+        work_dir: where embeddings and clusters are kept; None: as recorded.
+        progress: shows how far each stage is.
+        notify: told what was found, a line each.
+
+    Raises UsageError for a row that the corpus does not have, TitheError where the inputs or outputs are no longer
+    those of the selection.
+    """
+    if not 0 <= row < record.manifest["rows"]:
+        raise UsageError(f"--row {row}: the corpus has the rows 0 to {record.manifest['rows'] - 1}")
+    work_dir = None if work_dir is None else work_dir.absolute()
+    with record.in_its_folder(), TemporaryDirectory(prefix="tithe-") as name:
+        folder, stages = Path(name), Stages(progress)
+        _check(record, progress)
+        options = recorded_options(record, work_dir=work_dir)
+        corpus = open_corpus(options.inputs, format=options.format, spool=folder)
+        encoder = make_encoder(options)
+        rule = find_text_rule(options, encoder, corpus)
+        digests = [file["sha256"] for file in record.manifest["inputs"]]
+        marks = read_marks(options, corpus, stages)
+        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+            ground = lay(options, corpus, rule, encoder, work, digests, stages)
+            excluded, marks = excluded_rows(options.exclude, digests), marks.without(ground.bad.rows())
+            frame = draw_up(options, ground, excluded, marks, stages)
+            with stages("explain", None):
+                return _Case(record, options, corpus, rule, ground, frame, marks, excluded).explanation(row)
+
+
+def _check(record: Record, progress: Progress) -> None:
+    if any(file["path"] == STDIN for file in record.manifest["inputs"]):
+        raise TitheError(f"{record.path}: the corpus came from standard input, and is gone: nothing can be explained")
+    check_tables(record)
+    total = sum(file["size"] for file in record.manifest["inputs"])
+    with progress("verify", total, "bytes") as advance:
+        for finding in check_inputs(record, advance):
+            raise TitheError(f"{finding.detail}; nothing can be explained: run tithe select again")
+
+
+class _Case:
+    """A selection, gone again up to the draw."""
+
+    def __init__(
+        self,
+        record: Record,
+        options: Options,
+        corpus: Corpus,
+        rule: TextRule | None,
+        ground: Groundwork,
+        frame: Frame,
+        marks: Marks,
+        excluded: npt.NDArray[np.int64],
+    ) -> None:
+        self._manifest = record.manifest
+        self._options, self._corpus, self._rule = options, corpus, rule
+        self._ground, self._frame, self._marks, self._excluded = ground, frame, marks, excluded
+        self._rows, self._clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+        self._selected = self._rows["row"].to_numpy()
+        self._positions = ground.bad.positions(self._selected)
+
+    def explanation(self, row: int) -> Explanation:
+        if row in self._ground.bad:
+            place = self._corpus.place(row)
+            known = [reason for reason in self._ground.bad.places if reason.startswith(f"{place}: ")]
+            why = f": {known[0].removeprefix(f'{place}: ')}" if known else ""
+            return Explanation(row, place, None, False, f"it could not be used{why}", None)
+        at = int(self._ground.bad.positions(np.array([row]))[0])
+        line = self._line(row)
+        standing = self._standing(at, row, line)
+        selected = line is not None
+        reason = self._why_selected(at, standing) if selected else self._why_not(at, row, standing)
+        return Explanation(row, self._corpus.place(row), self._texts([row])[0], selected, reason, standing)
+
+    def _line(self, row: int) -> int | None:
+        """Where in the rows file the record is."""
+        at = int(np.searchsorted(self._selected, row))
+        return at if at < len(self._selected) and self._selected[at] == row else None
+
+    def _standing(self, at: int, row: int, line: int | None) -> Standing:
+        clusters = self._ground.clusters
+        label = int(clusters.labels[at])
+        of_cluster = {name: self._clusters[name][label].as_py() for name in self._clusters.column_names}
+        score, mean, probability = self._judged(at)
+        weight = None
+        if line is not None:
+            score, probability, weight = (
+                self._rows[name][line].as_py() for name in ("score", "inclusion_probability", "weight")
+            )
+        if not self._manifest["method"]["by_chance"]:
+            probability = None
+        return Standing(
+            cluster=label,
+            records=of_cluster["records"],
+            selected=of_cluster["selected"],
+            distance=float(np.sqrt(np.float64(clusters.squared_distances[at]))),
+            is_centre=of_cluster["centre_row"] == row,
+            centre_row=of_cluster["centre_row"],
+            centre_text=of_cluster["excerpt"],
+            score=score,
+            relative_score=score / mean if score is not None and mean else None,
+            probability=probability,
+            weight=weight,
+            neighbours=self._neighbours(at),
+        )
+
+    def _judged(self, at: int) -> tuple[float | None, float | None, float | None]:
+        """Score of a record, mean score of the candidates, and probability; None where they are not known."""
+        method = make_method(self._options, self._ground)
+        losses = self._losses(method)
+        if losses is None:
+            return None, None, None
+        judgement, frame = method.judge(losses, self._frame.candidates), self._frame
+        if frame.copies is not None:
+            times_copies(judgement.scores.values, frame.copies)
+        if not self._fits(judgement):
+            return None, None, None
+        order = self._ground.order if judgement.order is None else judgement.order
+        position = np.array([at])
+        # Of several fractions, a smaller subset's probabilities are these but for a factor: see designs/nested.py.
+        design = make_design(self._options, frame, judgement.scores.values, order, self._manifest["budget"])
+        mean = judgement.scores.unit * float(judgement.scores.values.sum(dtype=np.float64)) / frame.candidates.count
+        return float(judgement.scores.at(position)[0]), mean, float(design.inclusion(position)[0])
+
+    def _fits(self, judgement: Judgement) -> bool:
+        """Whether the selected records have the scores that were recorded: other versions may round otherwise."""
+        recorded = self._rows["score"].to_numpy()
+        return np.allclose(judgement.scores.at(self._positions), recorded, rtol=_COARSE, atol=0)
+
+    def _losses(self, method: Method) -> Floats | None:
+        """Losses of the probes; None where only a model or code could tell."""
+        rows = self._ground.rows(method.probes)
+        spec = self._options.loss
+        if not (runs_code(spec) or runs_model(spec)):
+            ascending = np.argsort(rows)
+            found = np.empty(len(rows))
+            found[ascending] = loss_source(self._options, spec).losses(self._corpus, rows[ascending])
+            return found
+        known = dict(zip(self._clusters["centre_row"].to_pylist(), self._clusters["loss"].to_pylist(), strict=True))
+        losses = [known.get(row) for row in rows.tolist()]
+        return None if None in losses else np.array(losses, np.float64)
+
+    def _neighbours(self, at: int) -> tuple[Neighbour, ...]:
+        vector = self._ground.vectors(np.array([at]))[0].astype(np.float64)
+        squares = np.concatenate(
+            [
+                np.square(self._ground.vectors(self._positions[start : start + _BLOCK]) - vector).sum(axis=1)
+                for start in range(0, len(self._positions), _BLOCK)
+            ]
+        )
+        squares[self._positions == at] = np.inf
+        nearest = [i for i in np.argsort(squares, kind="stable")[:NEIGHBOURS].tolist() if np.isfinite(squares[i])]
+        rows = [int(self._selected[i]) for i in nearest]
+        return tuple(
+            Neighbour(row, self._corpus.place(row), float(np.sqrt(squares[i])), self._rows["weight"][i].as_py(), text)
+            for i, row, text in zip(nearest, rows, self._texts(rows), strict=True)
+        )
+
+    def _texts(self, rows: list[int]) -> list[str | None]:
+        if self._rule is None or not rows:
+            return [None] * len(rows)
+        ascending = np.array(sorted(rows))
+        found: dict[int, str] = {}
+        for batch in self._corpus.take(ascending, self._rule.fields):
+            for row, one in zip(batch.rows.tolist(), batch.records(), strict=True):
+                assert isinstance(one, dict), "a usable record"
+                found[row] = self._rule.text(one)[:EXCERPT]
+        return [found[row] for row in rows]
+
+    def _why_selected(self, at: int, standing: Standing) -> str:
+        if at in self._frame.always:
+            return "by --always"
+        if at in self._frame.centres:
+            return "by --keep-centers: it is the centre of its cluster"
+        if not self._manifest["method"]["by_chance"]:
+            return f"by --method {self._options.method}, without chance"
+        return "its score makes it certain" if standing.probability == 1 else "it was drawn"
+
+    def _why_not(self, at: int, row: int, standing: Standing) -> str:
+        if row in self._excluded:
+            return "it is in an earlier subset, by --exclude"
+        if self._marks.flags is not None and self._marks.flags[at] & NEVER:
+            return "by --never"
+        if self._frame.copies is not None and self._frame.copies[at] == 0:
+            return f"by --dedup: {self._stand_in(at)} has the same text, and stands for it"
+        if not self._manifest["method"]["by_chance"]:
+            return f"by --method {self._options.method}, without chance: others are farther from one another"
+        if standing.probability is None:
+            return "others were drawn; its probability is not known"
+        return "it was left to chance, and others were drawn"
+
+    def _stand_in(self, at: int) -> str:
+        assert isinstance(self._ground.embeddings, KeptEmbeddings) and self._frame.copies is not None
+        texts = self._ground.embeddings.texts
+        same = np.flatnonzero((np.asarray(texts) == texts[at]) & (self._frame.copies > 0))
+        return f"row {self._ground.rows(same)[0]}"

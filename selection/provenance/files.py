@@ -1,0 +1,68 @@
+"""Files against the hashes that a manifest has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tithe.selection.corpus.inputs import expand
+from tithe.selection.errors import TitheError, printable
+from tithe.selection.manifest import sha256
+from tithe.selection.provenance.findings import Finding, drifted, unknown
+from tithe.selection.provenance.record import STDIN, Record
+from tithe.selection.stages import Advance
+
+
+def check_inputs(record: Record, advance: Advance) -> Iterator[Finding]:
+    """The corpus, and other files that were read. The current folder must be that of the selection."""
+    for file in record.manifest["inputs"]:
+        if file["path"] == STDIN:
+            yield unknown("inputs", "-: standard input cannot be read again")
+        else:
+            yield from _check("inputs", Path(file["path"]), file, "unknown", advance)
+    for file in record.manifest["other_inputs"]:
+        yield from _check("inputs", Path(file["path"]), file, "unknown", advance)
+    yield from _check_names(record)
+
+
+def check_outputs(record: Record, advance: Advance) -> Iterator[Finding]:
+    """The subset, the rows and the clusters file, beside the manifest."""
+    for file in record.manifest["outputs"]:
+        yield from _check("outputs", record.path.with_name(file["path"]), file, "drifted", advance)
+
+
+def check_tables(record: Record) -> None:
+    """Raise TitheError where the rows or the clusters file is not the one that the manifest vouches for."""
+    for file in record.manifest["outputs"][1:]:
+        for finding in _check("outputs", record.path.with_name(file["path"]), file, "drifted", lambda count: None):
+            raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
+
+
+def _check(part: str, path: Path, recorded: dict[str, Any], missing: str, advance: Advance) -> Iterator[Finding]:
+    name = printable(str(path if part == "inputs" else path.name))
+    try:
+        size = path.stat().st_size
+        same = size == recorded["size"] and sha256(path, advance) == recorded["sha256"]
+    except FileNotFoundError:
+        found = drifted if missing == "drifted" else unknown
+        yield found(part, f"{name}: is not there")
+        return
+    except OSError as error:
+        yield unknown(part, f"{name}: cannot be read ({error.strerror})")
+        return
+    if not same:
+        yield drifted(part, f"{name}: is not what it was")
+
+
+def _check_names(record: Record) -> Iterator[Finding]:
+    """Whether folders and globs still stand for the same files."""
+    names = [name for name in record.options["inputs"] if name != STDIN]
+    before = [file["path"] for file in record.manifest["inputs"] if file["path"] != STDIN]
+    try:
+        now = [str(file.path) for file in expand(names, format=record.options["format"])]
+    except TitheError:
+        return  # a file is missing, as was said
+    yield from (drifted("inputs", f"{printable(name)}: is new") for name in now if name not in before)
+    if now != before and sorted(now) == sorted(before):
+        yield drifted("inputs", "the files come in another order")

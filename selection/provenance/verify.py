@@ -1,0 +1,112 @@
+"""`tithe verify`: whether a selection is still what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tithe.embedders.base import FittedEncoder
+from tithe.embedders.errors import EncoderError
+from tithe.selection.embedded import Encoder
+from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.manifest import versions
+from tithe.selection.options import Options
+from tithe.selection.provenance.files import check_inputs, check_outputs
+from tithe.selection.provenance.findings import Finding, State, drifted, unknown, worst
+from tithe.selection.provenance.identities import check_weights
+from tithe.selection.provenance.record import Broken, Record, read_record
+from tithe.selection.stages import Progress, no_progress
+
+PARTS = ("manifest", "inputs", "encoder", "options", "outputs", "weights")
+
+MakeEncoder = Callable[[Options], Encoder]
+
+# Vectors depend on it by rounding alone, and a machine that verifies need not have the one that embedded.
+_NOT_COMPARED = frozenset({"device"})
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What holds of a selection."""
+
+    findings: tuple[Finding, ...]
+    versions: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    """Libraries whose version is no longer that of the selection: then and now. They change no subset that is there."""
+    examined: bool = True
+    """Whether there was more than the manifest to look at: not where that is broken."""
+
+    @property
+    def state(self) -> State:
+        """All in all."""
+        return worst(self.findings)
+
+    def state_of(self, part: str) -> State:
+        """Of one of PARTS."""
+        if not self.examined and part != "manifest":
+            return "unknown"
+        return worst(finding for finding in self.findings if finding.part == part)
+
+
+def verify(path: Path, make_encoder: MakeEncoder, *, progress: Progress = no_progress) -> Verification:
+    """Check a manifest, what it vouches for, and what it was made of.
+
+    Args:
+        path: the manifest.
+        make_encoder: from options to the encoder; raises EncoderError where it cannot, or must not, be made.
+        progress: shows how far the files are read.
+
+    Raises TitheError where the manifest cannot be read, or is of another version.
+    """
+    try:
+        record = read_record(path)
+    except Broken as error:
+        return Verification((drifted("manifest", str(error)),), examined=False)
+    with record.in_its_folder():
+        total = sum(file["size"] for key in ("inputs", "outputs") for file in record.manifest[key])
+        with progress("verify", total, "bytes") as advance:
+            findings = [*check_inputs(record, advance), *check_outputs(record, advance)]
+        findings += _check_encoder_and_options(record, make_encoder)
+    if worst(finding for finding in findings if finding.part == "outputs") == "holds":
+        findings += check_weights(record)
+    else:
+        findings.append(unknown("weights", "they are not looked at: the outputs are not what they were"))
+    return Verification(tuple(findings), changed_versions(record))
+
+
+def changed_versions(record: Record) -> dict[str, tuple[str | None, str | None]]:
+    """What is not of the version that the manifest records: then and now."""
+    then, now = record.manifest["versions"], versions()
+    return {name: (then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)}
+
+
+def recorded_options(record: Record, *, output: Path | None = None, work_dir: Path | None = None) -> Options:
+    """The options of a selection, to be used in its folder; raises TitheError where they are of another version."""
+    try:
+        recorded = record.options["work_dir"]
+        work_dir = work_dir or (None if recorded is None else Path(recorded))
+        return Options.from_recorded(record.options, output=output or record.subset, work_dir=work_dir)
+    except UsageError as error:
+        raise TitheError(f"{record.path}: {error}") from error
+
+
+def _check_encoder_and_options(record: Record, make_encoder: MakeEncoder) -> Iterator[Finding]:
+    try:
+        options = recorded_options(record)
+    except TitheError as error:
+        yield unknown("options", str(error))
+        return
+    manifest = record.manifest
+    plan = options.plan(manifest["rows"]).limited_to(manifest["n"])
+    if (plan.clusters, plan.epsilon) != (manifest["k_requested"], manifest["epsilon"]):
+        yield drifted("options", f"they ask for {plan.clusters} clusters now, and for {manifest['k_requested']} then")
+    try:
+        encoder = make_encoder(options)
+        now = encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()
+    except (EncoderError, OSError) as error:
+        yield unknown("encoder", str(error))
+        return
+    then = manifest["encoder"]
+    differing = [name for name in now if name not in _NOT_COMPARED and now[name] != then.get(name)]
+    if differing:
+        yield drifted("encoder", f"{options.encoder}: differs in {', '.join(differing)}")
