@@ -46,7 +46,7 @@ def _described(command: click.Command, context: click.Context) -> Iterator[str]:
         else:
             yield _plain(" ".join(paragraph.split()))
     for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record is not None:
             yield from (".TP", f".B {_plain(record[0])}", _plain(record[1]))
 
