@@ -142,6 +142,7 @@ def _tokens(options: Options, outcome: Outcome) -> dict[str, Any] | None:
     return {
         "budget": options.tokens,
         "counted": describe_counting(options),
+        "mean": float(tokens.mean(dtype=np.float64)),
         "records": total(Derived(np.multiply, tokens, outcome.frame.stands_for)),
         "selected": int(held.sum()),
         "lines": int(held.sum() if outcome.repeats is None else held @ outcome.repeats),

@@ -97,7 +97,8 @@ def _check_encoder_and_options(record: Record, make_encoder: MakeEncoder) -> Ite
         yield unknown("options", str(error))
         return
     manifest = record.manifest
-    plan = options.plan(manifest["rows"]).limited_to(manifest["n"])
+    tokens = manifest["tokens"] and manifest["tokens"]["mean"]
+    plan = options.plan(manifest["rows"], tokens).limited_to(manifest["n"])
     if (plan.clusters, plan.epsilon) != (manifest["k_requested"], manifest["epsilon"]):
         yield drifted("options", f"they ask for {plan.clusters} clusters now, and for {manifest['k_requested']} then")
     try:

@@ -55,6 +55,7 @@ def test_a_budget_of_tokens_from_a_column(tithe: Tithe, counted: Path, tmp_path:
     assert found["tokens"] == {
         "budget": TOKENS,
         "counted": "of the field tokens",
+        "mean": everything / 600,
         "records": everything,
         "selected": total,
         "lines": total,
