@@ -21,7 +21,7 @@ def manual(root: click.Group, name: str) -> str:
         _plain(f"{name} COMMAND [OPTIONS] [ARGUMENTS]"),
         ".SH COMMANDS",
     ]
-    context = click.Context(root, info_name=name)
+    context = root.make_context(name, ["--help"], resilient_parsing=True)
     for command, inside in _commands(root, context):
         lines += [f'.SS "{_quoted(inside.command_path)}"', *_described(command, inside)]
     return "\n".join(lines) + "\n"
