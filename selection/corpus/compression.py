@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -29,7 +30,11 @@ def chunks(file: InputFile) -> Iterator[bytes]:
             pa.OSFile(os.fsencode(file.readable)) as source,
             pa.input_stream(source, compression, CHUNK) as stream,
         ):
-            while chunk := stream.read(CHUNK):
+            first, end = file.part or (0, sys.maxsize)
+            if first:
+                stream.seek(first)
+            while chunk := stream.read(min(CHUNK, end - first)):
+                first += len(chunk)
                 yield chunk
     except MemoryError as error:
         raise TitheError(
