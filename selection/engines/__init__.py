@@ -1,0 +1,1 @@
+"""Where the work is done: in this process, or spread over many machines."""
