@@ -31,7 +31,7 @@ from tithe.selection.work.folder import WorkFolder, writing
 _VERSION = 2
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
-_TRAINING_STREAM = 1
+TRAINING_STREAM = 1
 
 _CENTROIDS = ("centroids", "trial")
 _ARRAYS = ("labels", "squared_distances", "centres", "centre_vectors")
@@ -83,33 +83,24 @@ def lay(
     `digests` are the SHA-256 of the input files. Raises TitheError where no record can be used.
     """
     bad = BadRecords(options.on_bad_record)
-    key: dict[str, Any] = {
-        "version": _VERSION,
-        "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
-        "text": None if rule is None else [rule.name, *rule.fields],
-        "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
-        "normalize": options.unit_length,
-        "dtype": options.kept_as,
-        "on_bad_record": options.on_bad_record,
-        "seed": options.cluster_seed,
-    }
+    key = embeddings_key(options, corpus, rule, encoder, digests)
     embedded = embed(options, corpus, rule, encoder, bad, work, key, stages)
     records = corpus.row_count()
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
     plan = options.plan(records)
-    key = {"embeddings": key, "clusters": plan.clusters, "blas": blas.description()}
+    key = clusters_key(key, plan)
     entry = work.find("clusters", key)
     clusters = None if entry is None else _load_clusters(entry, bad)
     if clusters is None:
-        centroids, trial = _centroids(options, records, plan, embedded.embeddings, work, key, stages)
+        centroids, trial = find_centroids(options, records, plan, embedded.embeddings, work, key, stages)
         with stages("assign", records) as advance:
             assignment = clustering.assign(embedded.embeddings.blocks(), centroids, trial, advance=advance)
         with stages("distances", records) as advance:
             clusters = clustering.centred(assignment, embedded.embeddings.blocks(), advance=advance)
         with work.adding("clusters", key) as folder, writing(work.path):
             for name in _ARRAYS:
-                _save(folder / f"{name}.npy", getattr(clusters, name))
+                save_array(folder / f"{name}.npy", getattr(clusters, name))
             write_facts(folder, bad, {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search)})
     reused = [*embedded.reused, *(["clusters"] if entry is not None else [])]
     return Groundwork(
@@ -123,6 +114,27 @@ def lay(
         embedded.encoded,
         tuple(reused),
     )
+
+
+def embeddings_key(
+    options: Options, corpus: Corpus, rule: TextRule | None, encoder: Encoder, digests: Sequence[str]
+) -> dict[str, Any]:
+    """All that the embeddings of a corpus depend on."""
+    return {
+        "version": _VERSION,
+        "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
+        "text": None if rule is None else [rule.name, *rule.fields],
+        "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
+        "normalize": options.unit_length,
+        "dtype": options.kept_as,
+        "on_bad_record": options.on_bad_record,
+        "seed": options.cluster_seed,
+    }
+
+
+def clusters_key(embeddings: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """All that clusters depend on."""
+    return {"embeddings": dict(embeddings), "clusters": plan.clusters, "blas": blas.description()}
 
 
 def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
@@ -147,7 +159,7 @@ def check_field(corpus: Corpus, field: str | None, option: str) -> None:
         raise UsageError(f"{option}: there is no field {field!r} in {corpus.files[0].path}, which has {names}")
 
 
-def _centroids(
+def find_centroids(
     options: Options,
     records: int,
     plan: Plan,
@@ -156,7 +168,7 @@ def _centroids(
     key: Mapping[str, Any],
     stages: Stages,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Centroids of the clusters, and some points to try a search with.
+    """Centroids of the clusters, and some points to try a search with; `key` is that of the clusters.
 
     An entry of their own: to train centroids may take longer than all the rest.
     """
@@ -165,7 +177,7 @@ def _centroids(
         centroids, trial = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _CENTROIDS)
         return centroids, trial
     with stages("draw training points", records) as advance:
-        rng = np.random.default_rng([options.cluster_seed, _TRAINING_STREAM])
+        rng = np.random.default_rng([options.cluster_seed, TRAINING_STREAM])
         points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
         raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
@@ -175,7 +187,7 @@ def _centroids(
     found = centroids, points[: clustering.TRIAL].copy()
     with work.adding("centroids", key) as folder, writing(work.path):
         for name, array in zip(_CENTROIDS, found, strict=True):
-            _save(folder / f"{name}.npy", array)
+            save_array(folder / f"{name}.npy", array)
     return found
 
 
@@ -186,7 +198,8 @@ def _load_clusters(entry: Path, bad: BadRecords) -> Clustering:
     return Clustering(*arrays, cost=facts["cost"], search=facts["search"] and SearchQuality(**facts["search"]))
 
 
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
+def save_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file. Raises OSError."""
     # np.save hides the reason when it cannot write.
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))

@@ -13,12 +13,13 @@ from tithe.selection.choose import Notify, choose, loss_source
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.embedded import Encoder
+from tithe.selection.engines.engine import Engine, Local
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
 from tithe.selection.frame.marks import check_marked_fields, read_marks
-from tithe.selection.groundwork import check_field, find_text_rule, lay
-from tithe.selection.manifest import Outcome, describe, sha256_of_all
+from tithe.selection.groundwork import check_field, find_text_rule
+from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
 from tithe.selection.rows_file import rows_table, write_rows
@@ -47,6 +48,7 @@ def select(
     options: Options,
     encoder: Encoder,
     *,
+    engine: Engine | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
     progress: Progress = no_progress,
@@ -59,6 +61,7 @@ def select(
     Args:
         options: what to select, and how.
         encoder: the encoder that `options.encoder` names.
+        engine: where the work is done; None: in this process.
         stdin: read for the input `-`.
         stdout: written where `options.output` is None.
         progress: shows how far each stage is.
@@ -69,7 +72,7 @@ def select(
         TitheError: an input cannot be read, a record cannot be used, an output cannot be written.
     """
     started = datetime.now(timezone.utc)
-    stages = Stages(progress)
+    stages, engine = Stages(progress), engine or Local()
     outputs = Outputs.of(options.output, options.fraction, overwrite=options.force)
     losses = loss_source(options, options.loss)
     validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
@@ -89,10 +92,10 @@ def select(
         if options.reader is not None:
             notify(options.reader.notice(options.shape))
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
-            digests = sha256_of_all([file.source for file in corpus.files], advance)
+            digests = engine.digests(corpus.files, advance)
         marks = read_marks(options, corpus, stages)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
-            ground = lay(options, corpus, rule, encoder, work, digests, stages)
+            corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks.without(ground.bad.rows())

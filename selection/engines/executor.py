@@ -29,10 +29,10 @@ class Executor(Protocol):
         ...
 
     def with_workers(
-        self, make: Callable[[], Any], function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        """The same where each worker first makes something that all of its calls are given after what they are about:
-        a model, say. In any order: the number of the call, and its result."""
+        self, tool: Any, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any]]:
+        """Results of many calls with their numbers, in any order, by workers that each keep a copy of a shared value:
+        a model, say, that is loaded once. The calls are given it after what they are about."""
         ...
 
 
@@ -56,9 +56,8 @@ class Serial:
         return (function(*arguments) for arguments in calls)
 
     def with_workers(
-        self, make: Callable[[], Any], function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
-    ) -> Iterator[Any]:
+        self, tool: Any, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any]]:
         """See Executor."""
-        made = make()
         for number, (about, *others) in enumerate(calls):
-            yield number, function(about, made, *others)
+            yield number, function(about, tool, *others)
