@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply, is_debugging
 
 # As in tithe.selection.trainers, which loads numpy.
 TRAINERS = ("trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn")
 
 if TYPE_CHECKING:
     from tithe.selection.embedded import Encoder
+    from tithe.selection.engines.engine import Engine
     from tithe.selection.options import Options
 
 
@@ -108,6 +110,12 @@ class _Lambda(click.ParamType):
     "--group-share", multiple=True, metavar="VALUE=S,...",
     help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
 )  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where the work is done: in this process; on the Ray cluster of RAY_ADDRESS, or one on this machine (extra: "
+    "ray).",
+)  # fmt: skip
+@click.option("--num-gpus", type=float, metavar="G", help="GPUs of each worker of ray that encodes, such as 0.5.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
 @apply(CONDUCT)
 def select(
@@ -160,12 +168,31 @@ def select(
             click.echo(message, err=True)
 
     if dry_run:
+        if options.engine != "local":
+            raise click.UsageError("--dry-run looks at this machine only; leave --engine out")
         plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
         click.echo("\n".join(plan.lines()))
         return
-    selections = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
+    with _engine(options) as engine:
+        selections = run(
+            options,
+            made,
+            engine=engine,
+            stdin=sys.stdin.buffer,
+            stdout=sys.stdout.buffer,
+            progress=progress,
+            notify=notify,
+        )
     for line in summary_lines(selections):
         notify(line)
+
+
+def _engine(options: Options) -> AbstractContextManager[Engine | None]:
+    if options.engine == "local":
+        return nullcontext()
+    from tithe.selection.engines.ray_cluster import ray_engine
+
+    return ray_engine(options, debug=is_debugging())
 
 
 def _make_encoder(options: Options, batch_size: int | None) -> Encoder:

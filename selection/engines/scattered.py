@@ -16,14 +16,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.distinct import distinct
 from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.line import Bounds, CellSums, Layout, Located, keys_in_cells, locate, middles
-from tithe.selection.per_record import BLOCK, PerRecord, Positions, reduced, reduced_over
+from tithe.selection.engines.line import Bounds, CellSums, Chain, Layout, Located, locate, middles
+from tithe.selection.per_record import BLOCK, PerRecord, Positions, reduced, reduced_over, totals
 
 Floats = npt.NDArray[np.float64]
 
 LABELS, DISTANCES = "labels", "squared_distances"
 """The quantities that every part has."""
+
+# Records at random by which shells are laid out.
+_LOOKED_AT = 8192
 
 # Lookups remembered: what is written of a sample asks for the same records again and again.
 _REMEMBERED = 8
@@ -90,7 +94,6 @@ class ScatteredHome:
         self._starts = np.array([place.start for place in places], np.int64)
         self._lookups: dict[tuple[str, bytes], npt.NDArray[Any]] = {}
         self.records = sum(place.records for place in places)
-        self.parts = len(places)
 
     def quantity(self, name: str) -> Scattered:
         """The one of this name."""
@@ -160,9 +163,11 @@ class ScatteredOrder:
 
     def __init__(self, home: ScatteredHome, ranks: npt.NDArray[np.int64]) -> None:
         """`ranks` say where in the order of the clusters each of them stands, shape (k,)."""
+        labels, distances, k = home.quantity(LABELS), home.quantity(DISTANCES), len(ranks)
+        means = totals(labels, k, distances) / np.maximum(totals(labels, k), 1)
+        some = distinct(home.records, min(home.records, _LOOKED_AT), np.random.default_rng(0))
         self.home = home
-        self.ranks = ranks
-        self.parts = home.parts
+        self.chain = Chain.of(ranks, means, labels[some], distances[some].astype(np.float64))
         self._known: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -191,8 +196,8 @@ class ScatteredMasses:
     def __init__(self, order: ScatteredOrder, masses: PerRecord) -> None:
         self._order = order
         self._masses = masses
-        self._sums = order.home.start_in_parts(_sums_of_part, masses, order.ranks)
-        self._layout = Layout.of(order.home.results(self._sums), len(order.ranks))
+        self._sums = order.home.start_in_parts(_sums_of_part, masses, order.chain)
+        self._layout = Layout.of(order.home.results(self._sums), order.chain.shells)
         self.home = self
 
     def __len__(self) -> int:
@@ -210,10 +215,10 @@ class ScatteredMasses:
 
     def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
         """See `per_record.located`; what is found are places in the order."""
-        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.ranks)]
+        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
         all_targets = home.share(targets)
         calls = (
-            (number, (number, self._order.parts, bounds, factor, all_targets, *shared))
+            (number, (number, bounds, factor, all_targets, *shared))
             for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
         )
         places, before, after = np.full(len(targets), -1, np.int64), np.empty(len(targets)), np.empty(len(targets))
@@ -227,10 +232,10 @@ class ScatteredMasses:
 
     def middles(self, positions: Positions) -> Floats:
         """Where on the line some records have their middle."""
-        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.ranks)]
+        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
         wanted = dict(home.split(positions))
         calls = [
-            (number, (number, self._order.parts, bounds, positions[wanted[number]], *shared))
+            (number, (number, bounds, positions[wanted[number]], *shared))
             for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
             if number in wanted
         ]
@@ -266,45 +271,44 @@ def _looked_up_part(place: Place, name: str, positions: Positions) -> npt.NDArra
         return np.asarray(here.values[name][positions - place.start])
 
 
-def _sums_of_part(place: Place, number: int, masses: PerRecord, ranks: Positions) -> CellSums:
-    k = len(ranks)
+def _sums_of_part(place: Place, number: int, masses: PerRecord, chain: Chain) -> CellSums:
     with _at(place) as here:
-        nothing = CellSums(np.zeros(k), np.zeros(k, np.int64))
-        labels = here.values[LABELS]
+        nothing = CellSums(np.zeros(chain.shells), np.zeros(chain.shells, np.int64))
+        labels, distances = here.values[LABELS], here.values[DISTANCES]
 
         def sums(part: slice, mass: Floats) -> CellSums:
-            return CellSums.of(ranks[labels[slice(part.start - place.start, part.stop - place.start)]], mass, k)
+            at = slice(part.start - place.start, part.stop - place.start)
+            return CellSums.of(chain.shells_of(labels[at], distances[at]), mass, chain.shells)
 
         return reduced_over(_blocks(place), sums, CellSums.plus, nothing, masses)
 
 
 def _in_cells(
-    place: Place, here: _Here, number: int, parts: int, masses: PerRecord, ranks: Positions
+    place: Place, here: _Here, number: int, masses: PerRecord, chain: Chain
 ) -> tuple[Positions, npt.NDArray[np.uint32], Callable[[Positions], Floats]]:
-    """The ranks, keys and masses of a part's records."""
+    """The shells, keys and masses of a part's records."""
     everything = slice(0, place.records)
-    of_records = ranks[here.values[LABELS][everything]]
-    keys = keys_in_cells(of_records, here.values[DISTANCES][everything], number, parts)
-    return of_records, keys, lambda members: masses[members + place.start]
+    labels, distances = here.values[LABELS][everything], here.values[DISTANCES][everything]
+    shells, keys = chain.shells_of(labels, distances), chain.keys_of(labels, distances, number)
+    return shells, keys, lambda members: masses[members + place.start]
 
 
 def _located_in_part(
     place: Place,
     number: int,
-    parts: int,
     bounds: Bounds,
     factor: float,
     targets: Floats,
     masses: PerRecord,
-    ranks: Positions,
+    chain: Chain,
 ) -> Located:
     with _at(place) as here:
-        found = locate(targets, bounds, factor, *_in_cells(place, here, number, parts, masses, ranks))
+        found = locate(targets, bounds, factor, *_in_cells(place, here, number, masses, chain))
     return Located(found.targets, found.members + place.start, found.places, found.before, found.after)
 
 
 def _middles_in_part(
-    place: Place, number: int, parts: int, bounds: Bounds, positions: Positions, masses: PerRecord, ranks: Positions
+    place: Place, number: int, bounds: Bounds, positions: Positions, masses: PerRecord, chain: Chain
 ) -> Floats:
     with _at(place) as here:
-        return middles(positions - place.start, bounds, *_in_cells(place, here, number, parts, masses, ranks))
+        return middles(positions - place.start, bounds, *_in_cells(place, here, number, masses, chain))

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tithe.selection.clustering import Clustering
 from tithe.selection.designs.pivotal import PivotalDesign
 from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.engines.executor import Serial
-from tithe.selection.engines.line import keys_in_cells
+from tithe.selection.engines.line import Chain
 from tithe.selection.engines.scattered import Scattered, ScatteredHome, ScatteredOrder
+from tithe.selection.order import sampling_order, similarity_order
 from tithe.selection.per_record import extremes, positions_where, total, totals
 
 
@@ -53,16 +55,14 @@ class Corpus:
             ],
         )
 
-    @property
-    def order(self) -> np.ndarray:
+    def order(self, chain: Chain) -> np.ndarray:
         """The order of all records, by sorting them in one place."""
         part = np.searchsorted(self.cuts, np.arange(len(self.labels)), side="right")
-        ranks = self.ranks[self.labels]
         keys = np.empty(len(part), np.uint32)
         for p in range(len(self.cuts) + 1):
             here = part == p
-            keys[here] = keys_in_cells(ranks[here], self.squared_distances[here], p, len(self.cuts) + 1)
-        return np.lexsort((keys, part, ranks))
+            keys[here] = chain.keys_of(self.labels[here], self.squared_distances[here], p)
+        return np.lexsort((keys, part, chain.shells_of(self.labels, self.squared_distances)))
 
 
 def make(n: int, k: int, parts: int, seed: int, *, spread: float = 1.0) -> Corpus:
@@ -97,8 +97,9 @@ def test_parts_draw_what_one_process_draws_in_the_same_order(corpus: Corpus, dat
     home = corpus.home
     scattered = inclusion_probabilities(home.quantity("scores"), size)
     together = inclusion_probabilities(corpus.scores, size)
-    found = draw_pivotal(scattered, ScatteredOrder(home, corpus.ranks), np.random.default_rng(seed))
-    expected = draw_pivotal(together, corpus.order, np.random.default_rng(seed))
+    order = ScatteredOrder(home, corpus.ranks)
+    found = draw_pivotal(scattered, order, np.random.default_rng(seed))
+    expected = draw_pivotal(together, corpus.order(order.chain), np.random.default_rng(seed))
     assert len(found.positions) == size
     np.testing.assert_array_equal(found.positions, expected.positions)
     np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-12)
@@ -121,10 +122,9 @@ def test_sums_over_parts_are_those_of_all_records(corpus: Corpus) -> None:
 def test_places_in_the_order_are_those_of_one_process(corpus: Corpus, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(corpus.labels)))
     home = corpus.home
-    scattered = PivotalDesign(
-        inclusion_probabilities(home.quantity("scores"), size), ScatteredOrder(home, corpus.ranks), size
-    )
-    together = PivotalDesign(inclusion_probabilities(corpus.scores, size), corpus.order, size)
+    order = ScatteredOrder(home, corpus.ranks)
+    scattered = PivotalDesign(inclusion_probabilities(home.quantity("scores"), size), order, size)
+    together = PivotalDesign(inclusion_probabilities(corpus.scores, size), corpus.order(order.chain), size)
     at = np.arange(0, len(corpus.labels), 2)
     found, expected = scattered.chances(at), together.chances(at)
     open_ = found.probabilities < 1
@@ -137,9 +137,9 @@ def test_every_record_is_drawn_as_often_as_its_probability_says() -> None:
     corpus = make(60, 7, 5, seed=3, spread=0.6)
     home, draws = corpus.home, 4000
     pi = inclusion_probabilities(home.quantity("scores"), 17)
-    counts = np.zeros(60)
+    counts, order = np.zeros(60), ScatteredOrder(home, corpus.ranks)
     for seed in range(draws):
-        sample = draw_pivotal(pi, ScatteredOrder(home, corpus.ranks), np.random.default_rng(seed))
+        sample = draw_pivotal(pi, order, np.random.default_rng(seed))
         assert len(sample.positions) == 17
         counts[sample.positions] += 1
     expected = inclusion_probabilities(corpus.scores, 17)[:]
@@ -152,6 +152,17 @@ def test_every_record_is_drawn_as_often_as_its_probability_says() -> None:
     z = (counts[open_] / draws - p) / np.sqrt(p * (1 - p) / draws)
     assert np.abs(z).max() < 4.5
     assert np.mean(z**2) == pytest.approx(1, abs=0.6)
+
+
+def test_one_part_has_the_order_of_one_process() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((9, 3)).astype(np.float32)
+    corpus = make(500, 9, 1, seed=2)
+    clusters = Clustering(corpus.labels, corpus.squared_distances, np.arange(9), centres, 0.0)
+    ranks = np.empty(9, np.int64)
+    ranks[similarity_order(centres)] = np.arange(9)
+    order = corpus.order(ScatteredOrder(corpus.home, ranks).chain)
+    np.testing.assert_array_equal(order, sampling_order(clusters))
 
 
 def test_a_cluster_gives_what_its_mass_says_whatever_the_parts() -> None:
