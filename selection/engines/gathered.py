@@ -19,9 +19,10 @@ class GatheredCorpus(Corpus):
         """`places` are all parts of the corpus, in order."""
         self.files, self.schema = corpus.files, corpus.schema
         self._first_row = 0
-        self._rows = [0] * len(corpus.files)
+        rows = [0] * len(corpus.files)
         for place in places:
-            self._rows[place.part.file_number] += place.known.rows
+            rows[place.part.file_number] += place.known.rows
+        self._rows = [*rows]
         self._executor = executor
         self._places = places
 

@@ -31,9 +31,12 @@ class Part:
 
 
 def cut(files: Sequence[InputFile], part_bytes: int = PART_BYTES) -> list[Part]:
-    """The parts of all files, in order. Raises TitheError where a file cannot be read."""
+    """The parts of all files, in order, by their full paths: who works on them may be in another folder.
+
+    Raises TitheError where a file cannot be read.
+    """
     parts: list[Part] = []
-    for number, file in enumerate(files):
+    for number, file in enumerate(replace(file, path=file.path.absolute()) for file in files):
         ends = [0, *_ends(file, part_bytes)]
         whole = len(ends) < 3
         for first, end in [(0, 0)] if whole else pairwise(ends):

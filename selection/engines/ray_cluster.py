@@ -53,10 +53,11 @@ def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
     joined = ray.is_initialized()
     if not joined:
         level = logging.INFO if debug else logging.CRITICAL
-        quiet: dict[str, Any] = {"log_to_driver": debug, "logging_level": level}
-        own = {"address": "local", "num_cpus": workers(), "include_dashboard": False}
+        settings: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "address": address or "local"}
+        if not address:
+            settings |= {"num_cpus": workers(), "include_dashboard": False}
         try:
-            ray.init(**quiet, **({"address": address} if address else own))
+            ray.init(**settings)
         except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
             raise TitheError(f"--engine ray: no cluster ({first_line(error)}); RAY_ADDRESS names one") from error
     try:
@@ -79,7 +80,7 @@ class RayExecutor:
         """`num_gpus` is what an actor holds; a part of one lets several share it."""
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray
         self._num_gpus = num_gpus
         self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, scheduling_strategy="SPREAD")(_called)
         resources = ray.cluster_resources()
