@@ -34,7 +34,10 @@ class _Lambda(click.ParamType):
 
 @click.command(context_settings={"max_content_width": 80})
 @click.option(
-    "-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL)."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL); by the engine ray also FOLDER/.",
 )
 @apply(INPUTS)
 @click.option(
@@ -156,6 +159,7 @@ def select(
     options = Options(
         inputs=inputs,
         output=path,
+        shards=output is not None and output.endswith("/"),
         encoder=encoder or ("features" if settings["task"] == "regression" else "lexical"),
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,
@@ -173,13 +177,14 @@ def select(
         plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
         click.echo("\n".join(plan.lines()))
         return
+    stdout = sys.stdout.buffer  # Ray gets another
     with _engine(options) as engine:
         selections = run(
             options,
             made,
             engine=engine,
             stdin=sys.stdin.buffer,
-            stdout=sys.stdout.buffer,
+            stdout=stdout,
             progress=progress,
             notify=notify,
         )

@@ -29,6 +29,8 @@ class Options:
     inputs: tuple[str, ...]
     output: Path | None
     """None writes JSONL to standard output, and nothing else."""
+    shards: bool = False
+    """Whether the output is a folder, of a file for each part of the corpus."""
     format: CorpusFormat | None = None
     text: tuple[str, ...] = ()
     template: str | None = None
@@ -137,6 +139,8 @@ class Options:
 
     def _check_engine(self) -> None:
         if self.engine == "local":
+            if self.shards:
+                raise UsageError(f"-o {self.output}/: a folder of shards is written by --engine ray")
             if self.num_gpus is not None:
                 raise UsageError("--num-gpus means nothing without --engine ray")
             return
@@ -153,6 +157,7 @@ class Options:
             "--dedup": self.dedup,
             "--group-by": self.group_by is not None,
             "standard input": "-" in self.inputs,
+            f"a folder with --weights-as {self.shape}": self.shards and self.shape in ("replicate", "resample"),
         }
         if any(not_yet.values()):
             given = " and ".join(option for option, there in not_yet.items() if there)

@@ -14,6 +14,8 @@ from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.embedded import Encoder
 from tithe.selection.engines.engine import Engine, Local
+from tithe.selection.engines.gathered import GatheredCorpus
+from tithe.selection.engines.shards import write_shards
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
@@ -73,12 +75,13 @@ def select(
     """
     started = datetime.now(timezone.utc)
     stages, engine = Stages(progress), engine or Local()
-    outputs = Outputs.of(options.output, options.fraction, overwrite=options.force)
+    outputs = Outputs.of(options.output, options.fraction, overwrite=options.force, shards=options.shards)
     losses = loss_source(options, options.loss)
     validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
     with outputs.work_folder() as folder:
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+            outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column, options.shape)
             check_field(corpus, losses.field, f"--loss {options.loss}")
@@ -138,20 +141,32 @@ def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
 
 def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: Path) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
-    lines = None
-    if outcome.repeats is not None:
-        lines = line_order(outcome.repeats, np.random.default_rng([options.seed, _LINES_STREAM]))
-    write_subset(
-        corpus,
-        outcome.rows,
-        outcome.weights,
-        path=staged_subset(folder),
-        format=outputs.format,
-        compression=outputs.compression,
-        weight_column=options.weight_column,
-        weights_as=options.shape,
-        lines=lines,
-    )
+    if outputs.shards:
+        assert isinstance(corpus, GatheredCorpus), "shards are written where the parts are"
+        write_shards(
+            corpus,
+            outcome.rows,
+            outcome.weights,
+            folder=staged_subset(folder),
+            format=outputs.format,
+            weight_column=options.weight_column,
+            weights_as=options.shape,
+        )
+    else:
+        lines = None
+        if outcome.repeats is not None:
+            lines = line_order(outcome.repeats, np.random.default_rng([options.seed, _LINES_STREAM]))
+        write_subset(
+            corpus,
+            outcome.rows,
+            outcome.weights,
+            path=staged_subset(folder),
+            format=outputs.format,
+            compression=outputs.compression,
+            weight_column=options.weight_column,
+            weights_as=options.shape,
+            lines=lines,
+        )
     if options.output is not None:
         write_rows(rows_table(corpus, outcome), staged_rows(folder))
         write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))

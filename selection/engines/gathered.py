@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,17 +24,18 @@ class GatheredCorpus(Corpus):
         for place in places:
             rows[place.part.file_number] += place.known.rows
         self._rows = [*rows]
-        self._executor = executor
+        self.executor = executor
         self._places = places
 
     def take(self, rows: Rows, fields: Collection[str] | None) -> Iterator[Batch]:
         """See Corpus.take."""
-        edges = np.searchsorted(rows, [*(place.first_row for place in self._places), self.row_count()])
         names = None if fields is None else tuple(fields)
-        calls = (
-            (place, rows[low:high], names)
-            for place, low, high in zip(self._places, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-            if low < high
-        )
-        for batches in self._executor.map(taken, calls):
+        for batches in self.executor.map(taken, ((place, rows[some], names) for place, some in self.in_parts(rows))):
             yield from batches
+
+    def in_parts(self, rows: Rows) -> Iterator[tuple[PlacedPart, slice]]:
+        """The parts that hold any of some overall rows, ascending, and which of these each holds."""
+        edges = np.searchsorted(rows, [*(place.first_row for place in self._places), self.row_count()]).tolist()
+        for place, (low, high) in zip(self._places, pairwise(edges), strict=True):
+            if low < high:
+                yield place, slice(low, high)

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,6 +51,16 @@ def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
         import ray
     except ImportError as error:
         raise TitheError("--engine ray needs an extra: pip install 'tithe[ray]'") from error
+    # Ray prints what happens to workers on standard output, whatever it is told; that is for data.
+    with ExitStack() as stack:
+        sink = sys.stderr if debug else stack.enter_context(Path(os.devnull).open("w"))
+        stack.enter_context(redirect_stdout(sink))
+        with _connected(ray, address, debug):
+            yield InParts(RayExecutor(options.num_gpus or 0.0))
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
     joined = ray.is_initialized()
     if not joined:
         level = logging.INFO if debug else logging.CRITICAL
@@ -61,7 +72,7 @@ def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
         except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
             raise TitheError(f"--engine ray: no cluster ({first_line(error)}); RAY_ADDRESS names one") from error
     try:
-        yield InParts(RayExecutor(options.num_gpus or 0.0))
+        yield
     finally:
         if not joined:
             ray.shutdown()

@@ -20,6 +20,7 @@ from tithe.selection.engines.engine import Engine, InParts, Local
 from tithe.selection.engines.executor import Serial
 from tithe.selection.engines.parts import PART_BYTES, cut
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.manifest import sha256
 from tithe.selection.options import Options
 from tithe.selection.pipeline import Selection, select
 
@@ -32,6 +33,7 @@ def run(folder: Path, corpus: Path, engine: Engine, **options: Any) -> Selection
     """A selection, with a work folder of its own for each name of an output."""
     name = options.pop("name", "s.jsonl")
     options = {"encoder": "lexical", "work_dir": folder / f"{name}.work", **options}
+    options["engine"] = "local" if isinstance(engine, Local) else "ray"  # of which nothing else is needed here
     made = Options(inputs=(str(corpus),), output=folder / name, force=True, **options)
     return select(made, make_encoder(made.encoder), engine=engine)[0]
 
@@ -178,6 +180,48 @@ def test_bad_vectors_are_left_out_of_every_part(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "b.parquet")["id"].to_pylist() == rows(parts)["row"].to_pylist()
     with pytest.raises(TitheError, match=r"d\.parquet, row 5: 'emb' is missing"):
         run(tmp_path, corpus, in_parts(2000), name="e.parquet", encoder="column:emb")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_a_folder_of_shards_holds_what_one_file_would(tmp_path: Path, kind: str) -> None:
+    vectors = write_vectors(tmp_path / "c.parquet", 900)
+    corpus = vectors if kind == "parquet" else write_jsonl(tmp_path / "c.jsonl", pq.read_table(vectors).to_pylist())
+    engine = in_parts(corpus.stat().st_size // 6)
+    options = {"encoder": "column:emb", "size": 120, "work_dir": tmp_path / "w"}
+    one = run(tmp_path, corpus, engine, name=f"one.{kind}", **options)
+    many = run(tmp_path, corpus, engine, name="many", shards=True, **options)
+    shards = sorted((tmp_path / "many").iterdir())
+    assert len(shards) > 3
+    drawn = rows(many)
+    assert drawn.equals(rows(one))
+    assert one.path is not None
+    if kind == "jsonl":
+        assert b"".join(shard.read_bytes() for shard in shards) == one.path.read_bytes()
+    else:
+        assert pa.concat_tables(pq.read_table(shard) for shard in shards).equals(pq.read_table(one.path))
+    outputs = _outputs(tmp_path / "many")
+    listed = {file["path"]: file["sha256"] for file in outputs}
+    assert listed.keys() == {
+        *(f"many/{shard.name}" for shard in shards), "many.rows.parquet", "many.clusters.parquet"
+    }  # fmt: skip
+    assert all(sha256(tmp_path / name) == digest for name, digest in listed.items())
+    assert outputs[0]["lines"] == 120
+    # Again, over it; but not over what is no shard.
+    again = run(tmp_path, corpus, engine, name="many", shards=True, seed=1, **options)
+    assert not rows(again).equals(drawn)
+    (tmp_path / "many" / "mine.txt").write_text("mine")
+    with pytest.raises(TitheError, match=r"many: holds 'mine\.txt', which is no shard"):
+        run(tmp_path, corpus, engine, name="many", shards=True, **options)
+    assert not list(tmp_path.glob(".many*"))
+
+
+def _outputs(subset: Path) -> list[dict[str, Any]]:
+    return json.loads(Path(f"{subset}.manifest.json").read_text(encoding="utf-8"))["outputs"]
+
+
+def test_shards_are_for_the_engine_that_has_parts(tithe: Tithe, corpus: Path) -> None:
+    ran = tithe("select", corpus, "-o", "out/")
+    assert (ran.code, ran.err) == (2, "tithe: -o out/: a folder of shards is written by --engine ray\n")
 
 
 def test_files_that_are_empty_or_compressed_are_parts_too(tmp_path: Path, tithe: Tithe) -> None:
