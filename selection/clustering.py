@@ -145,16 +145,19 @@ def assign(
     centroids: Vectors,
     trial: Vectors | None = None,
     *,
+    search: Search | None = None,
     advance: Callable[[int], object] = lambda n: None,
 ) -> Assignment:
     """Assign every record to its nearest centroid.
 
     `blocks` are the embeddings, in order, in blocks of at most BLOCK rows. `trial` are records at random, such as those
     that the centroids learnt from: with them, many centroids are searched by cells, so that a few records are assigned
-    to a centroid that is not quite the nearest. `advance` is told of each record.
+    to a centroid that is not quite the nearest. `search` is that search, where it was made before. `advance` is told of
+    each record.
     """
     k = len(centroids)
-    search = exact(centroids) if trial is None else final_search(centroids, trial)
+    if search is None:
+        search = exact(centroids) if trial is None else final_search(centroids, trial)
     centres = np.full(k, -1, np.int64)
     centre_vectors = np.zeros_like(centroids)
     nearest = np.full(k, np.inf, np.float32)

@@ -157,6 +157,7 @@ class Options:
             "--dedup": self.dedup,
             "--group-by": self.group_by is not None,
             "standard input": "-" in self.inputs,
+            "inputs by URL": any("://" in name for name in self.inputs),
             f"a folder with --weights-as {self.shape}": self.shards and self.shape in ("replicate", "resample"),
         }
         if any(not_yet.values()):

@@ -3,6 +3,7 @@ work folder, which all machines share. A part that is done again, since a machin
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from tithe.selection.engines.scattered import DISTANCES, LABELS
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import save_array
 from tithe.selection.manifest import sha256
+from tithe.selection.nearest import Search
 from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord
 from tithe.selection.stages import Stages
@@ -269,11 +271,24 @@ def assigned(
 ) -> Assigned:
     """Assign the part's records to centroids; `key` is that of the clusters of the corpus."""
     with _opened(part, setup, known) as (corpus, bad, embeddings):
-        done = clustering.assign(embeddings.blocks(), centroids, trial)
+        done = clustering.assign(embeddings.blocks(), centroids, search=_search(centroids, trial))
         known = replace(known, rows=corpus.row_count(), bad=bad.rows(), places=tuple(bad.places))
         with _work(setup) as work, work.adding("labels", _clusters_of(part, key)) as folder, writing(work.path):
             save_array(folder / "labels.npy", done.labels)
         return Assigned(known, done.nearest, done.nearest_distances, done.cost, done.by_cells)
+
+
+_made: dict[str, Search] = {}
+
+
+def _search(centroids: Vectors, trial: Vectors) -> Search:
+    """The search for the nearest centroid: a process makes it once, since many centroids take seconds."""
+    name = hashlib.blake2b(np.ascontiguousarray(centroids).data, digest_size=16).hexdigest()
+    if name not in _made:
+        _made.clear()
+        with threadpool_limits(1, "blas"):
+            _made[name] = clustering.final_search(centroids, trial)
+    return _made[name]
 
 
 def centred(

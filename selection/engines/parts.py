@@ -10,8 +10,9 @@ from tithe.selection.corpus import InputFile
 from tithe.selection.corpus.footer import read_footer
 from tithe.selection.errors import TitheError
 
-# Bytes of a part, about. The draw depends on where the parts end: not on the machines, nor on how many there are.
-PART_BYTES = 128 << 20
+# Bytes of a part, about, and parts of a large corpus: what leaves a part is a few numbers for each cluster. The draw
+# depends on where the parts end, so neither may depend on the machines.
+PART_BYTES, _PARTS = 128 << 20, 1024
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def cut(files: Sequence[InputFile], part_bytes: int = PART_BYTES) -> list[Part]:
     Raises TitheError where a file cannot be read.
     """
     parts: list[Part] = []
+    part_bytes = max(part_bytes, sum(file.size for file in files) // _PARTS)
     for number, file in enumerate(replace(file, path=file.path.absolute()) for file in files):
         ends = [0, *_ends(file, part_bytes)]
         whole = len(ends) < 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -210,14 +211,14 @@ def test_a_part_that_fails_for_good_ends_in_one_line_that_names_it(tmp_path: Pat
     records = read_jsonl(tmp_path / "in" / "1.jsonl")
     write_jsonl(tmp_path / "in" / "1.jsonl", [*records, {"text": "the topic"}])
     for encoder, said in (
-        ("deadly:Deadly", f"{tmp_path}/in/1.jsonl: whoever worked on it died, 4 times"),
-        ("deadly:Broken", f"{tmp_path}/in/0.jsonl: ArithmeticError: no root of -1"),
+        ("deadly:Deadly", r"/in/1\.jsonl: whoever worked on it died, 4 times"),
+        ("deadly:Broken", r"/in/[012]\.jsonl: ArithmeticError: no root of -1$"),  # whichever was the first
     ):
         code_, err = ran(
             tmp_path, two, "select", "in", "-o", "r.jsonl", "--encoder", encoder, "--engine", "ray", "--work-dir", "w"
         )
         assert code_ == 1
-        assert err.splitlines()[-1].startswith(f"tithe: {said}")
+        assert re.match(f"tithe: {tmp_path}{said}", err.splitlines()[-1])
         assert err.count("\n") == 2, "the text rule, and the error"
     write_jsonl(tmp_path / "in" / "2.jsonl", [{"text": None}])
     code_, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w")
