@@ -132,10 +132,10 @@ def test_places_in_the_order_are_those_of_one_process(corpus: Corpus, data: st.D
 
 
 def test_every_record_is_drawn_as_often_as_its_probability_says() -> None:
-    """Tolerance: of 60 frequencies over 4,000 draws none is off by more than 4.5 standard errors (P < 0.0005), and
+    """Tolerance: of 60 frequencies over 2,500 draws none is off by more than 4.5 standard errors (P < 0.0005), and
     their mean square is that of a unit normal within 0.6 (3.3 standard errors)."""
     corpus = make(60, 7, 5, seed=3, spread=0.6)
-    home, draws = corpus.home, 4000
+    home, draws = corpus.home, 2500
     pi = inclusion_probabilities(home.quantity("scores"), 17)
     counts, order = np.zeros(60), ScatteredOrder(home, corpus.ranks)
     for seed in range(draws):
