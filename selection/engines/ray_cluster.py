@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
@@ -67,10 +69,14 @@ def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
         settings: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "address": address or "local"}
         if not address:
             settings |= {"num_cpus": workers(), "include_dashboard": False}
+        on_stop = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**settings)
         except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
             raise TitheError(f"--engine ray: no cluster ({first_line(error)}); RAY_ADDRESS names one") from error
+        # Ray has taken the signal for itself, with an exit code of its own.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_stop)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -184,6 +185,22 @@ def test_a_machine_that_dies_while_it_embeds_is_survived(tmp_path: Path, two: Tw
     code, err = ran(tmp_path, two, "select", "in", "-o", "again.jsonl", "--work-dir", "w2", *options)
     assert code == 0, err
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "r.jsonl").read_bytes()
+
+
+def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 40, 60)
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    arguments = ("in", "-o", "r.jsonl", "--work-dir", "w", "--encoder", "slow:Slow", "--engine", "ray")
+    process = started(tmp_path, two, "select", *arguments)
+    for _ in range(600):
+        if list((tmp_path / "nodes").iterdir()):
+            break
+        time.sleep(0.1)
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + signal.SIGTERM, "")
+    assert [path.name for path in tmp_path.iterdir() if "r.jsonl" in path.name] == []
 
 
 def test_a_part_that_fails_for_good_ends_in_one_line_that_names_it(tmp_path: Path, two: TwoMachines) -> None:
