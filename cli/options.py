@@ -31,6 +31,18 @@ def _fractions(context: click.Context, parameter: click.Parameter, given: tuple[
         raise click.BadParameter(f"{','.join(given)}: numbers are needed", context, parameter) from None
 
 
+_DEBUGGING = "tithe.debug"
+
+
+def _debugging(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    context.meta[_DEBUGGING] = given
+
+
+def is_debugging() -> bool:
+    """Whether the command that runs was given --debug."""
+    return bool(click.get_current_context().meta.get(_DEBUGGING))
+
+
 INPUTS: list[Callable[[Any], Any]] = [
     click.argument("inputs", nargs=-1, metavar="INPUT..."),
     click.option(
@@ -111,5 +123,7 @@ CONDUCT: list[Callable[[Any], Any]] = [
     ),
     click.option("--force", is_flag=True, help="Overwrite outputs that exist."),
     click.option("--quiet", is_flag=True, help="No progress, no summary."),
-    click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails."),
+    click.option(
+        "--debug", is_flag=True, expose_value=False, callback=_debugging, help="Show a traceback when something fails."
+    ),
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, WORK_DIR, check_losses, encoder_maker
@@ -58,6 +59,7 @@ def replay(
         record,
         encoder_maker(allow_code=allow_code),
         output,
+        engine_of=engine_of,
         work_dir=work_dir,
         overwrite=force,
         stdin=sys.stdin.buffer,

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
 
@@ -29,7 +30,10 @@ class _Lambda(click.ParamType):
 
 @click.command(context_settings={"max_content_width": 80})
 @click.option(
-    "-o", "--output", metavar="FILE", help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL)."
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The subset: .parquet, .jsonl, .jsonl.gz, .jsonl.zst, or - (JSONL); by the engine ray also FOLDER/.",
 )
 @apply(INPUTS)
 @click.option(
@@ -109,6 +113,12 @@ class _Lambda(click.ParamType):
     "--group-share", multiple=True, metavar="VALUE=S,...",
     help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
 )  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where the work is done: in this process; on the Ray cluster of RAY_ADDRESS, or one on this machine (extra: "
+    "ray).",
+)  # fmt: skip
+@click.option("--num-gpus", type=float, metavar="G", help="GPUs of each worker of ray that encodes, such as 0.5.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
 @apply([*JSON, *CONDUCT])
 def select(
@@ -152,6 +162,7 @@ def select(
     options = Options(
         inputs=inputs,
         output=path,
+        shards=output is not None and output.endswith("/"),
         encoder=encoder or ("features" if settings["task"] == "regression" else "lexical"),
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,
@@ -164,13 +175,25 @@ def select(
             click.echo(message, err=True)
 
     if dry_run:
+        if options.engine != "local":
+            raise click.UsageError("--dry-run looks at this machine only; leave --engine out")
         plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
         if as_json:
             print_json("dry-run", plan.describe())
         else:
             click.echo("\n".join(plan.lines()))
         return
-    selections = run(options, made, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, progress=progress, notify=notify)
+    stdout = sys.stdout.buffer  # Ray gets another
+    with engine_of(options) as engine:
+        selections = run(
+            options,
+            made,
+            engine=engine,
+            stdin=sys.stdin.buffer,
+            stdout=stdout,
+            progress=progress,
+            notify=notify,
+        )
     if as_json:
         print_json("select", summary(selections))
         return

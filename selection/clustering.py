@@ -8,7 +8,7 @@ depend on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +121,8 @@ class Assignment:
     """Position of the record nearest to each centroid, shape (k,); -1 where the centroid has no record."""
     nearest_vectors: Vectors
     """Embeddings of these, shape (k, d)."""
+    nearest_distances: npt.NDArray[np.float32]
+    """Their squared distances to the centroids, shape (k,); infinite where there is none."""
     cost: float
     by_cells: bool
     """Whether not every record was compared with every centroid."""
@@ -143,16 +145,19 @@ def assign(
     centroids: Vectors,
     trial: Vectors | None = None,
     *,
+    search: Search | None = None,
     advance: Callable[[int], object] = lambda n: None,
 ) -> Assignment:
     """Assign every record to its nearest centroid.
 
     `blocks` are the embeddings, in order, in blocks of at most BLOCK rows. `trial` are records at random, such as those
     that the centroids learnt from: with them, many centroids are searched by cells, so that a few records are assigned
-    to a centroid that is not quite the nearest. `advance` is told of each record.
+    to a centroid that is not quite the nearest. `search` is that search, where it was made before. `advance` is told of
+    each record.
     """
     k = len(centroids)
-    search = exact(centroids) if trial is None else final_search(centroids, trial)
+    if search is None:
+        search = exact(centroids) if trial is None else final_search(centroids, trial)
     centres = np.full(k, -1, np.int64)
     centre_vectors = np.zeros_like(centroids)
     nearest = np.full(k, np.inf, np.float32)
@@ -176,7 +181,8 @@ def assign(
         labels.append(label)
         cost += float(distance.sum(dtype=np.float64))
         start += len(block)
-    return Assignment(np.concatenate(labels), centroids, centres, centre_vectors, cost, isinstance(search, CellSearch))
+    found = np.concatenate([np.empty(0, np.int32), *labels])
+    return Assignment(found, centroids, centres, centre_vectors, nearest, cost, isinstance(search, CellSearch))
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
@@ -194,14 +200,9 @@ def centred(
     labels = renumbered[assignment.labels]
     centre_vectors = assignment.nearest_vectors[kept]
     distances = np.empty(len(labels), np.float32)
-    checked = _at_random(len(labels)) if assignment.by_cells else np.empty(0, np.int64)
+    checked = looked_up_at_random(len(labels)) if assignment.by_cells else np.empty(0, np.int64)
     checked_vectors: list[Vectors] = []
     at = 0
-
-    def measure(item: tuple[Vectors, Labels]) -> npt.NDArray[np.float32]:
-        block, label = item
-        difference = block - centre_vectors[label]
-        return np.einsum("ij,ij->i", difference, difference)
 
     def labelled() -> Iterable[tuple[Vectors, Labels]]:
         start = 0
@@ -211,7 +212,7 @@ def centred(
             yield block, labels[start : start + len(block)]
             start += len(block)
 
-    for distance in ordered_map(measure, labelled()):
+    for distance in distances_to(centre_vectors, labelled()):
         distances[at : at + len(distance)] = distance
         at += len(distance)
         advance(len(distance))
@@ -220,6 +221,19 @@ def centred(
         found = assignment.labels[checked]
         quality = SearchQuality.of(np.concatenate(checked_vectors), assignment.centroids, found)
     return Clustering(labels, distances, assignment.nearest[kept], centre_vectors, assignment.cost, quality)
+
+
+def distances_to(
+    centre_vectors: Vectors, blocks: Iterable[tuple[Vectors, Labels]]
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Squared distances of the records of each block, given with their clusters, to the centres of these."""
+
+    def measure(item: tuple[Vectors, Labels]) -> npt.NDArray[np.float32]:
+        block, label = item
+        difference = block - centre_vectors[label]
+        return np.einsum("ij,ij->i", difference, difference)
+
+    return ordered_map(measure, blocks)
 
 
 def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
@@ -255,7 +269,8 @@ def final_search(centroids: Vectors, trial: Vectors) -> Search:
     return make_search(centroids, trial, _FINAL_TOLERANCE)
 
 
-def _at_random(records: int) -> npt.NDArray[np.int64]:
+def looked_up_at_random(records: int) -> npt.NDArray[np.int64]:
+    """The records of which the nearest centroid is looked up, to state what came of a search."""
     return np.sort(np.random.default_rng(0).choice(records, min(records, _CHECKED), replace=False))
 
 

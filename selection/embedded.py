@@ -22,13 +22,14 @@ from tithe.selection.options import Options
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder, writing
 from tithe.selection.work.spool import Spool
+from tithe.selection.work.vectors import VectorStore
 
 Encoder = TextEncoder | RecordEncoder
 
 # Changes when the same encoder and text would give another vector in the store.
 _VERSION = 1
 
-_FACTS, _ROWS, _LENGTHS, _SPOOL = "facts.json", "rows", "lengths", "vectors"
+FACTS, _ROWS, _LENGTHS, _SPOOL = "facts.json", "rows", "lengths", "vectors"
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,19 @@ def embed(
     work: WorkFolder,
     key: Mapping[str, Any],
     stages: Stages,
+    *,
+    apart: Mapping[str, Any] | None = None,
 ) -> Embedded:
     """The embeddings of a corpus; `key` says what they depend on.
 
-    Raises TitheError where a record cannot be used, or the work folder not be written to.
+    `apart` tells their store from others of the same encoder, which several processes write at once. Raises TitheError
+    where a record cannot be used, or the work folder not be written to.
     """
     if isinstance(encoder, RecordEncoder):
         return _looked_up(options, corpus, encoder, bad, work, key, stages)
     assert rule is not None
-    found = _found(options, corpus, bad, work, key, stages)
-    return _made(options, corpus, rule, encoder, bad, work, key, stages) if found is None else found
+    found = find_whole(options, corpus, bad, work, key, stages)
+    return _made(options, corpus, rule, encoder, bad, work, key, stages, apart or {}) if found is None else found
 
 
 def _looked_up(
@@ -105,10 +109,22 @@ def _looked_up(
     return Embedded(SpooledEmbeddings(spool), key["encoder"], None, 0, ("embeddings",) if reused else ())
 
 
-def _found(
+def find_whole(
     options: Options, corpus: Corpus, bad: BadRecords, work: WorkFolder, key: Mapping[str, Any], stages: Stages
 ) -> Embedded | None:
-    """What an earlier run made of the same records, unless it is damaged."""
+    """What an earlier run made of the texts of the same records, unless it is damaged."""
+    found = find(options, corpus, bad, work, key)
+    if found is None:
+        return None
+    embedded, store, rows = found
+    with stages("check", len(rows)) as advance:
+        return embedded if store.holds(rows, advance) else None
+
+
+def find(
+    options: Options, corpus: Corpus, bad: BadRecords, work: WorkFolder, key: Mapping[str, Any]
+) -> tuple[Embedded, VectorStore, npt.NDArray[np.int64]] | None:
+    """The same without a look at every vector; the store, and where in it they lie."""
     entry = work.find("records", key)
     if entry is None:
         return None
@@ -117,11 +133,8 @@ def _found(
     if store is None:
         return None
     rows, lengths = _mapped(entry / _ROWS, np.int64), _mapped(entry / _LENGTHS, np.uint32)
-    with stages("check", len(rows)) as advance:
-        if not store.holds(rows, advance):
-            return None
     _remember(entry, corpus, bad)
-    return Embedded(KeptEmbeddings(store, rows), facts["encoder"], lengths, 0, ("embeddings",))
+    return Embedded(KeptEmbeddings(store, rows), facts["encoder"], lengths, 0, ("embeddings",)), store, rows
 
 
 def _made(
@@ -133,6 +146,7 @@ def _made(
     work: WorkFolder,
     key: Mapping[str, Any],
     stages: Stages,
+    apart: Mapping[str, Any],
 ) -> Embedded:
     if isinstance(encoder, FittedEncoder):
         with stages("fit", corpus.known_rows) as advance:
@@ -143,6 +157,7 @@ def _made(
         "encoder": identity,
         "normalize": options.unit_length,
         "dtype": options.kept_as,
+        **apart,
     }
     with work.vectors(about, options.kept_as) as store, work.adding("records", key) as folder:
         with ExitStack() as files, stages("embed", corpus.known_rows) as advance:
@@ -178,14 +193,14 @@ def _made(
 
 def read_facts(entry: Path) -> dict[str, Any]:
     """What `write_facts` wrote into an entry."""
-    return json.loads((entry / _FACTS).read_text(encoding="utf-8"))
+    return json.loads((entry / FACTS).read_text(encoding="utf-8"))
 
 
 def write_facts(folder: Path, bad: BadRecords, facts: Mapping[str, Any]) -> None:
     """Write the facts of an entry, those on bad records among them."""
     facts = {**facts, "bad_rows": bad.rows().tolist(), "bad_places": bad.places}
     with writing(folder.parent):
-        (folder / _FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_facts(folder: Path, corpus: Corpus, bad: BadRecords, facts: Mapping[str, Any]) -> None:

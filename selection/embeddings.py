@@ -61,7 +61,7 @@ class KeptEmbeddings:
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
         count = len(self._rows)
-        rows, places = _drawn(count, size, rng)
+        rows, places = drawn(count, size, rng)
         chosen = np.empty_like(rows)
         chosen[places] = rows
         out = np.empty((len(chosen), self._store.dimensions), np.float32)
@@ -89,7 +89,7 @@ class SpooledEmbeddings:
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
-        rows, places = _drawn(self._spool.count, size, rng)
+        rows, places = drawn(self._spool.count, size, rng)
         out = np.empty((len(rows), self._spool.dimensions), np.float32)
         out[places] = self.take(rows)
         advance(self._spool.count)
@@ -115,11 +115,11 @@ class LookedUpEmbeddings:
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample. Bad records, found on the way, fall out of it."""
-        rows, places = _drawn(self._corpus.row_count(), size, rng)
+        rows, places = drawn(self._corpus.row_count(), size, rng)
         out = np.empty((0, 0), np.float32)
         found = np.zeros(len(rows), bool)
         at = 0
-        for usable, vectors in map(self._usable, self._corpus.take(rows, self._encoder.fields)):
+        for usable, vectors in self.usable(rows):
             if not len(usable):
                 continue
             if not out.size:
@@ -139,8 +139,11 @@ class LookedUpEmbeddings:
 
     def take(self, positions: Rows) -> Vectors:
         """See Embeddings.take."""
-        batches = self._corpus.take(self._bad.overall_rows(positions), self._encoder.fields)
-        return np.concatenate([vectors for _, vectors in map(self._usable, batches)])
+        return np.concatenate([vectors for _, vectors in self.usable(self._bad.overall_rows(positions))])
+
+    def usable(self, rows: Rows) -> Iterator[tuple[Rows, Vectors]]:
+        """Of the records at overall `rows`, ascending, those that are usable, with their vectors."""
+        return map(self._usable, self._corpus.take(rows, self._encoder.fields))
 
     def _usable(self, batch: Batch) -> tuple[Rows, Vectors]:
         """The rows and the vectors of a batch's usable records; the others are reported."""
@@ -154,7 +157,7 @@ class LookedUpEmbeddings:
         return rows[usable], vectors
 
 
-def _drawn(count: int, size: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def drawn(count: int, size: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """At most `size` different rows, ascending, and the place of each in a random order."""
     rows = distinct(count, min(size, count), rng)
     return rows, rng.permutation(len(rows))

@@ -32,7 +32,7 @@ from tithe.selection.work.folder import WorkFolder, writing
 _VERSION = 2
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
-_TRAINING_STREAM = 1
+TRAINING_STREAM = 1
 
 _CENTROIDS = ("centroids", "trial")
 _ARRAYS = ("labels", "squared_distances", "centres", "centre_vectors")
@@ -86,16 +86,7 @@ def lay(
     `digests` are the SHA-256 of the input files. Raises TitheError where no record can be used.
     """
     bad = BadRecords(options.on_bad_record)
-    key: dict[str, Any] = {
-        "version": _VERSION,
-        "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
-        "text": None if rule is None else [rule.name, *rule.fields],
-        "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
-        "normalize": options.unit_length,
-        "dtype": options.kept_as,
-        "on_bad_record": options.on_bad_record,
-        "seed": options.cluster_seed,
-    }
+    key = embeddings_key(options, corpus, rule, encoder, digests)
     embedded = embed(options, corpus, rule, encoder, bad, work, key, stages)
     records = corpus.row_count()
     if records == 0:
@@ -105,18 +96,18 @@ def lay(
         tokens = count_tokens(options, corpus, rule, bad, embedded.lengths, stages)
         mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else None
     plan = options.plan(records, mean)
-    key = {"embeddings": key, "clusters": plan.clusters, "blas": blas.description()}
+    key = clusters_key(key, plan)
     entry = work.find("clusters", key)
     clusters = None if entry is None else _load_clusters(entry, bad)
     if clusters is None:
-        centroids, trial = _centroids(options, records, plan, embedded.embeddings, work, key, stages)
+        centroids, trial = find_centroids(options, records, plan, embedded.embeddings, work, key, stages)
         with stages("assign", records) as advance:
             assignment = clustering.assign(embedded.embeddings.blocks(), centroids, trial, advance=advance)
         with stages("distances", records) as advance:
             clusters = clustering.centred(assignment, embedded.embeddings.blocks(), advance=advance)
         with work.adding("clusters", key) as folder, writing(work.path):
             for name in _ARRAYS:
-                _save(folder / f"{name}.npy", getattr(clusters, name))
+                save_array(folder / f"{name}.npy", getattr(clusters, name))
             write_facts(folder, bad, {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search)})
     reused = [*embedded.reused, *(["clusters"] if entry is not None else [])]
     return Groundwork(
@@ -131,6 +122,27 @@ def lay(
         embedded.encoded,
         tuple(reused),
     )
+
+
+def embeddings_key(
+    options: Options, corpus: Corpus, rule: TextRule | None, encoder: Encoder, digests: Sequence[str]
+) -> dict[str, Any]:
+    """All that the embeddings of a corpus depend on."""
+    return {
+        "version": _VERSION,
+        "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
+        "text": None if rule is None else [rule.name, *rule.fields],
+        "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
+        "normalize": options.unit_length,
+        "dtype": options.kept_as,
+        "on_bad_record": options.on_bad_record,
+        "seed": options.cluster_seed,
+    }
+
+
+def clusters_key(embeddings: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """All that clusters depend on."""
+    return {"embeddings": dict(embeddings), "clusters": plan.clusters, "blas": blas.description()}
 
 
 def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
@@ -148,7 +160,7 @@ def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRu
     return choose_rule(corpus, fields=options.text, template=options.template)
 
 
-def _centroids(
+def find_centroids(
     options: Options,
     records: int,
     plan: Plan,
@@ -157,7 +169,7 @@ def _centroids(
     key: Mapping[str, Any],
     stages: Stages,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Centroids of the clusters, and some points to try a search with.
+    """Centroids of the clusters, and some points to try a search with; `key` is that of the clusters.
 
     An entry of their own: to train centroids may take longer than all the rest.
     """
@@ -166,7 +178,7 @@ def _centroids(
         centroids, trial = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _CENTROIDS)
         return centroids, trial
     with stages("draw training points", records) as advance:
-        rng = np.random.default_rng([options.cluster_seed, _TRAINING_STREAM])
+        rng = np.random.default_rng([options.cluster_seed, TRAINING_STREAM])
         points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
         raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
@@ -176,7 +188,7 @@ def _centroids(
     found = centroids, points[: clustering.TRIAL].copy()
     with work.adding("centroids", key) as folder, writing(work.path):
         for name, array in zip(_CENTROIDS, found, strict=True):
-            _save(folder / f"{name}.npy", array)
+            save_array(folder / f"{name}.npy", array)
     return found
 
 
@@ -187,7 +199,8 @@ def _load_clusters(entry: Path, bad: BadRecords) -> Clustering:
     return Clustering(*arrays, cost=facts["cost"], search=facts["search"] and SearchQuality(**facts["search"]))
 
 
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
+def save_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file. Raises OSError."""
     # np.save hides the reason when it cannot write.
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))

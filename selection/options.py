@@ -20,6 +20,7 @@ from tithe.selection.work.shards import StoreDtype
 CorpusFormat = Literal["parquet", "jsonl"]
 Task = Literal["training", "regression"]
 MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Options:
     inputs: tuple[str, ...]
     output: Path | None
     """None writes JSONL to standard output, and nothing else."""
+    shards: bool = False
+    """Whether the output is a folder, of a file for each part of the corpus."""
     format: CorpusFormat | None = None
     text: tuple[str, ...] = ()
     template: str | None = None
@@ -107,6 +110,10 @@ class Options:
     """Of the draw."""
     cluster_seed: int = 0
     """Of the encoder's fit, the clusters and the validated records, which stay when another subset is drawn."""
+    engine: EngineName = "local"
+    """Where the work is done: in this process, or on a Ray cluster."""
+    num_gpus: float | None = None
+    """GPUs of a worker of the engine `ray` that encodes."""
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -142,6 +149,36 @@ class Options:
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
         self._check_shape()
+        self._check_engine()
+
+    def _check_engine(self) -> None:
+        if self.engine == "local":
+            if self.shards:
+                raise UsageError(f"-o {self.output}/: a folder of shards is written by --engine ray")
+            if self.num_gpus is not None:
+                raise UsageError("--num-gpus means nothing without --engine ray")
+            return
+        if self.num_gpus is not None and not 0 <= self.num_gpus < float("inf"):
+            raise UsageError(f"--num-gpus {self.num_gpus}: a number of at least 0 is needed")
+        not_yet = {
+            "--task regression": self.task == "regression",
+            f"--method {self.method}": self.method not in ("sensitivity", "uniform"),
+            f"--sampler {self.sampler}": self.sampler != "pivotal",
+            "several of --fraction": len(self.fraction) > 1,
+            "--exclude": bool(self.exclude),
+            "--always": bool(self.always),
+            "--never": bool(self.never),
+            "--dedup": self.dedup,
+            "--dedup-near": self.dedup_near is not None,
+            "--group-by": self.group_by is not None,
+            "--tokens": self.tokens is not None,
+            "standard input": "-" in self.inputs,
+            "inputs by URL": any("://" in name for name in self.inputs),
+            f"a folder with --weights-as {self.shape}": self.shards and self.shape in ("replicate", "resample"),
+        }
+        if any(not_yet.values()):
+            given = " and ".join(option for option, there in not_yet.items() if there)
+            raise UsageError(f"--engine ray: does not do {given} yet; leave that out, or --engine")
 
     def _check_method(self) -> None:
         name = f"--method {self.method}"

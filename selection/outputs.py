@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tithe.selection.corpus import Compression, InputFile
-from tithe.selection.errors import UsageError
+from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.manifest import sha256, to_json
 from tithe.selection.provenance.seal import sealed
 from tithe.selection.whole import beside, check_target, sync, work_folder_beside
@@ -25,6 +26,9 @@ _SUFFIXES: dict[str, tuple[SubsetFormat, Compression | None]] = {
     ".jsonl.gz": ("jsonl", "gzip"),
     ".jsonl.zst": ("jsonl", "zstd"),
 }
+
+
+_SHARD = re.compile(r"part-\d{5,}\.(parquet|jsonl)")
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,26 @@ class Outputs:
     compression: Compression | None
     subsets: tuple[Path, ...]
     """The largest first."""
+    shards: bool = False
+    """Whether the subset is a folder of several files, of the format of the inputs."""
 
     @classmethod
-    def of(cls, path: Path | None, fractions: Sequence[float] = (), *, overwrite: bool) -> Outputs:
+    def of(
+        cls, path: Path | None, fractions: Sequence[float] = (), *, overwrite: bool, shards: bool = False
+    ) -> Outputs:
         """The outputs of a run.
 
-        Raises UsageError for a name without a known suffix, TitheError for files that exist unless `overwrite`.
+        Raises UsageError for a name without a known suffix, TitheError for files that exist unless `overwrite`, and for
+        a folder that holds something else than shards.
         """
         if path is None:
             return cls(None, "jsonl", None, ())
+        if shards:
+            outputs = cls(path, "jsonl", None, (path,), shards=True)
+            _check_folder(path, overwrite=overwrite)
+            for target in outputs.targets()[1:]:
+                check_target(target, overwrite=overwrite)
+            return outputs
         suffix = next((s for s in _SUFFIXES if path.name.endswith(s) and path.name != s), None)
         if suffix is None:
             raise UsageError(f"{path}: the output's name must end in {', '.join(_SUFFIXES)}, or be -")
@@ -60,6 +75,10 @@ class Outputs:
         for target in outputs.targets():
             check_target(target, overwrite=overwrite)
         return outputs
+
+    def of_format(self, format: SubsetFormat) -> Outputs:
+        """The same; shards are of this format."""
+        return replace(self, format=format) if self.shards else self
 
     def targets(self) -> list[Path]:
         """All files: of each subset itself, the rows and clusters files, and the manifest."""
@@ -73,7 +92,7 @@ class Outputs:
         """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
         targets = {target.resolve() for target in self.targets()}
         for file in inputs:
-            if file.path.resolve() in targets:
+            if not targets.isdisjoint([file.path.resolve(), *file.path.resolve().parents]):
                 raise UsageError(f"{file.path}: is an input and an output; choose another name for the output")
         for name in given:
             if name != "-" and (folder := Path(name)).is_dir():
@@ -119,12 +138,18 @@ class Outputs:
         for subset in self.subsets:
             _files_of(subset)[-1].unlink(missing_ok=True)
         for source, target in moves:
+            if source.is_dir() and target.is_dir():
+                target.replace(folder / "replaced")  # no folder takes the place of one that holds something
             source.replace(target)
         sync(self.path.parent)
 
     def vouched_for(self, number: int) -> list[dict[str, Any]]:
         """Name, size and SHA-256 of the files of one subset, without the manifest, as they lie there."""
-        return [_described(file, file.name) for file in _files_of(self.subsets[number])[:-1]]
+        return [
+            _described(part, name)
+            for file in _files_of(self.subsets[number])[:-1]
+            for part, name in _parts(file, file.name)
+        ]
 
 
 def _described(file: Path, name: str) -> dict[str, Any]:
@@ -141,12 +166,34 @@ def _finish(folder: Path, subset: Path, manifest: dict[str, Any], lines: int) ->
     staged_manifest = folder / "manifest.json"
     sources = [staged_subset(folder), staged_rows(folder), staged_clusters(folder), staged_manifest]
     moves = list(zip(sources, _files_of(subset), strict=True))
-    written = [_described(source, target.name) for source, target in moves if source != staged_manifest]
+    written: list[dict[str, Any]] = [
+        _described(file, name)
+        for source, target in moves
+        if source != staged_manifest
+        for file, name in _parts(source, target.name)
+    ]
     written[0]["lines"] = lines
     # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
     text = to_json({**manifest, "outputs": written})
     staged_manifest.write_bytes(sealed(text.encode("utf-8", "backslashreplace")))
     return moves
+
+
+def _parts(source: Path, name: str) -> list[tuple[Path, str]]:
+    """The files of an output, with their names beside the manifest."""
+    return [(file, f"{name}/{file.name}") for file in sorted(source.iterdir())] if source.is_dir() else [(source, name)]
+
+
+def _check_folder(path: Path, *, overwrite: bool) -> None:
+    if not os.path.lexists(path):
+        return
+    if not path.is_dir():
+        raise TitheError(f"{path}: is no folder; shards need one")
+    if not overwrite:
+        raise TitheError(f"{path}: exists already; --force overwrites it")
+    for file in path.iterdir():
+        if not _SHARD.fullmatch(file.name):
+            raise TitheError(f"{path}: holds {file.name!r}, which is no shard; it is not overwritten")
 
 
 def staging(folder: Path, number: int) -> Path:

@@ -5,8 +5,10 @@ A selection holds 16 bytes a record: cluster and distance, place in the order, s
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +37,23 @@ class PerRecord(Protocol):
         ...
 
 
+class Home(Protocol):
+    """Keeps quantities of which this process never holds all values, and works on them where they are.
+
+    A quantity that has one says so by its attribute `home`.
+    """
+
+    def reduced(
+        self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
+    ) -> Any:
+        """See the function `reduced`."""
+        ...
+
+    def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
+        """See the function `located`."""
+        ...
+
+
 class Derived:
     """A function of other quantities, record by record."""
 
@@ -47,6 +66,11 @@ class Derived:
 
     def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
         return self._function(*(quantity[at] for quantity in self._of))
+
+    @property
+    def home(self) -> Home | None:
+        """That of the quantities it is a function of."""
+        return home_of(*self._of)
 
 
 @dataclass(frozen=True)
@@ -69,8 +93,49 @@ def blocks(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
 
 
-def worked_out(quantity: PerRecord, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A quantity as an array of shape (n,)."""
+def home_of(*quantities: PerRecord) -> Home | None:
+    """Where quantities are kept, if not here."""
+    return next((home for quantity in quantities if (home := getattr(quantity, "home", None)) is not None), None)
+
+
+def reduced(
+    function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
+) -> Any:
+    """What `function` finds in each block, combined from the first to the last, beginning with `start`.
+
+    The function is given the slice, and that of each quantity. What it finds may be combined in parts: `combine` must
+    be associative, but for rounding, and `start` change nothing.
+    """
+    home = home_of(*quantities)
+    if home is not None:
+        return home.reduced(function, combine, start, *quantities)
+    return reduced_over(blocks(len(quantities[0])), function, combine, start, *quantities)
+
+
+def reduced_over(
+    parts: Iterator[slice],
+    function: Callable[..., Any],
+    combine: Callable[[Any, Any], Any],
+    start: Any,
+    *quantities: PerRecord,
+) -> Any:
+    """The same over given slices."""
+    return reduce(combine, (function(part, *(quantity[part] for quantity in quantities)) for part in parts), start)
+
+
+def positions_where(function: Callable[..., npt.NDArray[np.bool_]], *quantities: PerRecord) -> Positions:
+    """The positions, ascending, of the records of which a function of quantities is true."""
+
+    def found(part: slice, *values: npt.NDArray[Any]) -> list[Positions]:
+        return [part.start + np.flatnonzero(function(*values))]
+
+    return np.concatenate([NOBODY, *reduced(found, operator.add, [], *quantities)])
+
+
+def worked_out(quantity: PerRecord, dtype: npt.DTypeLike) -> Any:
+    """A quantity as an array of shape (n,); one that is not kept here is worked out anew whenever it is needed."""
+    if home_of(quantity) is not None:
+        return Derived(lambda values: values.astype(dtype), quantity)
     held = np.empty(len(quantity), dtype)
     for part in blocks(len(quantity)):
         held[part] = quantity[part]
@@ -79,22 +144,28 @@ def worked_out(quantity: PerRecord, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def total(quantity: PerRecord) -> float:
     """Σ over all records."""
-    return float(sum(float(quantity[part].sum(dtype=np.float64)) for part in blocks(len(quantity))))
+    return reduced(lambda part, values: float(values.sum(dtype=np.float64)), operator.add, 0.0, quantity)
 
 
 def totals(labels: PerRecord, groups: int, quantity: PerRecord | None = None) -> Floats:
     """Σ over the records of each group, or their number; `labels` are from range(groups)."""
-    found = np.zeros(groups)
-    for part in blocks(len(labels)):
-        weights = None if quantity is None else quantity[part]
-        found += np.bincount(labels[part], weights, minlength=groups)
-    return found
+
+    def found(part: slice, label: npt.NDArray[Any], *weights: Floats) -> Floats:
+        return np.bincount(label, *weights, minlength=groups).astype(np.float64)
+
+    return reduced(found, operator.add, np.zeros(groups), labels, *([] if quantity is None else [quantity]))
 
 
 def extremes(quantity: PerRecord) -> tuple[float, float]:
     """The smallest and the largest of n >= 1."""
-    found = [(float(values.min()), float(values.max())) for values in map(quantity.__getitem__, blocks(len(quantity)))]
-    return min(low for low, _ in found), max(high for _, high in found)
+
+    def found(part: slice, values: npt.NDArray[Any]) -> tuple[float, float]:
+        return float(values.min()), float(values.max())
+
+    def wider(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+        return min(one[0], other[0]), max(one[1], other[1])
+
+    return reduced(found, wider, (np.inf, -np.inf), quantity)
 
 
 def cumulated(quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
@@ -110,11 +181,17 @@ def cumulated(quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
         yield part, sums
 
 
-def located(targets: Floats, masses: PerRecord) -> tuple[Positions, Floats, Floats]:
+def located(targets: Floats, masses: PerRecord, factor: float = 1.0) -> tuple[Positions, Floats, Floats]:
     """For each target, ascending: the first record whose cumulated mass passes it; the sums before and after it.
 
-    A target that all masses together do not reach, by rounding, falls on the last record that has one.
+    The masses count `factor` times. A target that all of them together do not reach, by rounding, falls on the last
+    record that has one.
     """
+    home = home_of(masses)
+    if home is not None:
+        return home.located(targets, masses, factor)
+    if factor != 1.0:
+        masses = Derived(lambda mass: mass * factor, masses)
     at, before, after = np.zeros(len(targets), np.int64), np.zeros(len(targets)), np.zeros(len(targets))
     done = 0
     last = (0, 0.0, 0.0)

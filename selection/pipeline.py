@@ -13,12 +13,15 @@ from tithe.selection.choose import Notify, choose, loss_source
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, check_field, open_corpus
 from tithe.selection.embedded import Encoder
+from tithe.selection.engines.engine import Engine, Local
+from tithe.selection.engines.gathered import GatheredCorpus
+from tithe.selection.engines.shards import write_shards
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
 from tithe.selection.frame.marks import check_marked_fields, read_marks
-from tithe.selection.groundwork import find_text_rule, lay
-from tithe.selection.manifest import Outcome, describe, sha256_of_all
+from tithe.selection.groundwork import find_text_rule
+from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.other_inputs import describe_other_inputs
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
@@ -49,6 +52,7 @@ def select(
     options: Options,
     encoder: Encoder,
     *,
+    engine: Engine | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
     progress: Progress = no_progress,
@@ -61,6 +65,7 @@ def select(
     Args:
         options: what to select, and how.
         encoder: the encoder that `options.encoder` names.
+        engine: where the work is done; None: in this process.
         stdin: read for the input `-`.
         stdout: written where `options.output` is None.
         progress: shows how far each stage is.
@@ -71,13 +76,14 @@ def select(
         TitheError: an input cannot be read, a record cannot be used, an output cannot be written.
     """
     started = datetime.now(timezone.utc)
-    stages = Stages(progress)
-    outputs = Outputs.of(options.output, options.fraction, overwrite=options.force)
+    stages, engine = Stages(progress), engine or Local()
+    outputs = Outputs.of(options.output, options.fraction, overwrite=options.force, shards=options.shards)
     losses = loss_source(options, options.loss)
     validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
     with outputs.work_folder() as folder:
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+            outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             outputs.check_apart_from(corpus.files, options.inputs)
             check_writable(corpus, outputs.format, options.weight_column, options.shape)
             check_field(corpus, losses.field, f"--loss {options.loss}")
@@ -94,10 +100,10 @@ def select(
         if options.reader is not None:
             notify(options.reader.notice(options.shape))
         with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
-            digests = sha256_of_all([file.source for file in corpus.files], advance)
+            digests = engine.digests(corpus.files, advance)
         marks = read_marks(options, corpus, stages)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
-            ground = lay(options, corpus, rule, encoder, work, digests, stages)
+            corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks.without(ground.bad.rows())
@@ -143,20 +149,32 @@ def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
 
 def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: Path) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
-    lines = None
-    if outcome.repeats is not None:
-        lines = line_order(outcome.repeats, np.random.default_rng([options.seed, _LINES_STREAM]))
-    write_subset(
-        corpus,
-        outcome.rows,
-        outcome.weights,
-        path=staged_subset(folder),
-        format=outputs.format,
-        compression=outputs.compression,
-        weight_column=options.weight_column,
-        weights_as=options.shape,
-        lines=lines,
-    )
+    if outputs.shards:
+        assert isinstance(corpus, GatheredCorpus), "shards are written where the parts are"
+        write_shards(
+            corpus,
+            outcome.rows,
+            outcome.weights,
+            folder=staged_subset(folder),
+            format=outputs.format,
+            weight_column=options.weight_column,
+            weights_as=options.shape,
+        )
+    else:
+        lines = None
+        if outcome.repeats is not None:
+            lines = line_order(outcome.repeats, np.random.default_rng([options.seed, _LINES_STREAM]))
+        write_subset(
+            corpus,
+            outcome.rows,
+            outcome.weights,
+            path=staged_subset(folder),
+            format=outputs.format,
+            compression=outputs.compression,
+            weight_column=options.weight_column,
+            weights_as=options.shape,
+            lines=lines,
+        )
     if options.output is not None:
         write_rows(rows_table(corpus, outcome), staged_rows(folder))
         write_clusters(clusters_table(corpus, outcome), staged_clusters(folder))

@@ -63,7 +63,8 @@ def score(
         smoothness = loss / spread if spread > 0 else 0.0
     mean = (loss + smoothness * spread) / candidates.count
     if mean == 0:  # no loss and no spread anywhere: all records are alike
-        return Scores(worked_out(candidates, np.float32), 1.0, smoothness, uniform_share)
+        alike = Derived(lambda proxy, candidate: candidate, proxies, candidates)
+        return Scores(worked_out(alike, np.float32), 1.0, smoothness, uniform_share)
 
     def relative(proxy: Floats, spread: Floats, candidate: npt.NDArray[np.bool_]) -> Floats:
         return ((1 - uniform_share) * ((proxy + smoothness * spread) / mean) + uniform_share) * candidate

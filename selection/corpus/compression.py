@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -23,13 +24,14 @@ def chunks(file: InputFile) -> Iterator[bytes]:
     compression = None if file.spooled else file.compression
     if compression and file.size == 0:
         raise TitheError(f"{file.path}: is empty, which no {compression} file is: truncated?")
+    at, end = file.part or (0, sys.maxsize)
     try:
         # By its bytes: Arrow takes a name that is no UTF-8 only so.
-        with (
-            pa.OSFile(os.fsencode(file.readable)) as source,
-            pa.input_stream(source, compression, CHUNK) as stream,
-        ):
-            while chunk := stream.read(CHUNK):
+        with pa.OSFile(os.fsencode(file.readable)) as source:
+            source.seek(at)
+            stream = pa.input_stream(source, compression, CHUNK)
+            while chunk := stream.read(min(CHUNK, end - at)):
+                at += len(chunk)
                 yield chunk
     except MemoryError as error:
         raise TitheError(

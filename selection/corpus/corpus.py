@@ -50,8 +50,10 @@ def open_corpus(
 class Corpus:
     """Records of several files as one sequence. Rows count every record from 0, the unusable ones too."""
 
-    def __init__(self, files: Sequence[InputFile]) -> None:
+    def __init__(self, files: Sequence[InputFile], first_row: int = 0) -> None:
+        """`first_row` is the overall row of the first record, of files that are a part of a corpus."""
         self.files = tuple(files)
+        self._first_row = first_row
         self._rows: list[int | None] = [None] * len(files)
         self.schema = self._common_schema()
         """The Arrow schema, where all files are Parquet."""
@@ -62,7 +64,7 @@ class Corpus:
         `fields` are the top-level fields that will be looked at: none but these are read from Parquet. None
         reads all. Raises TitheError where a file is damaged, truncated, gone, or not what it was.
         """
-        first = 0
+        first = self._first_row
         for number, file in enumerate(self.files):
             end = first
             for batch in self._read(file, first, fields):
@@ -97,7 +99,7 @@ class Corpus:
 
     def row_count(self) -> int:
         """Number of records; reads what has not been read yet."""
-        return int(self._starts()[-1])
+        return int(self._starts()[-1]) - self._first_row
 
     def remember_rows(self, file_rows: Sequence[int]) -> None:
         """Take the number of records of each file from an earlier reading of the same bytes."""
@@ -137,7 +139,7 @@ class Corpus:
         if None in self._rows:
             for _ in self.batches(()):
                 pass
-        return np.cumsum([0, *(row or 0 for row in self._rows)])
+        return np.cumsum([self._first_row, *(row or 0 for row in self._rows)])
 
     def _common_schema(self) -> pa.Schema | None:
         common: pa.Schema | None = None

@@ -34,6 +34,9 @@ class InputFile:
     """Time of modification in nanoseconds."""
     spooled: Path | None = None
     """Where its bytes can be read again, if not under `path`."""
+    part: tuple[int, int] | None = None
+    """What is read of it, from one to before the other: bytes of plain JSONL, at starts of lines, or row groups of
+    Parquet; None: all."""
 
     @property
     def readable(self) -> Path:

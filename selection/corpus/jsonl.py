@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -47,7 +48,7 @@ class JsonlBatch:
 
     def place(self, i: int) -> str:
         """See Batch.place: the number of the physical line, from 1."""
-        return f"{self._file.path}, line {self._line_numbers[i]}"
+        return f"{self._file.path}, line {self._line_numbers[i] + _lines_before(self._file)}"
 
     def select(self, positions: Numbers) -> JsonlBatch:
         """See Batch.select."""
@@ -63,7 +64,7 @@ def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:
     """Batches of the records of a file; the first has the overall row `first_row`. Blank lines are no records."""
     row, line_number = first_row, 0
     for lines in _lines(file):
-        if line_number == 0:
+        if line_number == 0 and (file.part is None or file.part[0] == 0):
             lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
         numbered = [(number, line) for number, line in enumerate(lines, line_number + 1) if line and not line.isspace()]
         line_number += len(lines)
@@ -88,6 +89,13 @@ def _lines(file: InputFile) -> Iterator[list[bytes]]:
             begun = [last]
     if any(begun):
         yield [b"".join(begun)]
+
+
+def _lines_before(file: InputFile) -> int:
+    """How many lines there are before the part of a file that is read."""
+    if file.part is None:
+        return 0
+    return sum(chunk.count(b"\n") for chunk in chunks(replace(file, part=(0, file.part[0]))))
 
 
 def parse(line: bytes) -> dict[str, Any] | BadRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,44 +88,56 @@ _NO_PYTHON_VALUE = (ValueError, OverflowError, pa.ArrowException)
 def parquet_schema(file: InputFile) -> tuple[pa.Schema, int]:
     """The schema, metadata included, and the number of rows."""
     with _opened(file) as (parquet, footer):
-        return parquet.schema_arrow, footer.rows
+        _, ends = _groups(file, footer)
+        return parquet.schema_arrow, int(ends[-1] - ends[0])
 
 
 def read_parquet(file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[ParquetBatch]:
     """Batches of the rows of a file; the first has the overall row `first_row`. `fields` None reads all columns."""
     with _opened(file) as (parquet, footer):
-        start = 0
+        groups, ends = _groups(file, footer)
+        before, end = int(ends[0]), int(ends[-1])
+        start = before
         leaves = _leaves(parquet, fields)
-        for table in parquet.iter_batches(_batch_rows(footer, leaves), columns=_paths(parquet, leaves)):
+        batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
+        for table in parquet.iter_batches(batch_rows, row_groups=list(groups), columns=paths):
             rows = np.arange(start, start + table.num_rows)
             start += table.num_rows
-            _check_rows(start, footer.rows, done=False)
-            yield ParquetBatch(file, table, rows + first_row, rows)
-        _check_rows(start, footer.rows, done=True)
+            _check_rows(start, end, done=False)
+            yield ParquetBatch(file, table, rows + (first_row - before), rows)
+        _check_rows(start, end, done=True)
 
 
 def take_parquet(
     file: InputFile, first_row: int, rows_in_file: Numbers, fields: Collection[str] | None
 ) -> Iterator[ParquetBatch]:
-    """Batches of some rows of a file, ascending; row groups without any of them are not read."""
+    """Batches of some rows of a file, or of the part of it that is read, ascending; row groups without any of them
+    are not read."""
     with _opened(file) as (parquet, footer):
-        starts = np.cumsum([0, *footer.group_rows])
+        groups, starts = _groups(file, footer)
+        before = int(starts[0])
+        rows_in_file = rows_in_file + before
         leaves = _leaves(parquet, fields)
         batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
-        for group in range(len(footer.group_rows)):
-            low, high = np.searchsorted(rows_in_file, starts[group : group + 2])
+        for group, (start, last) in zip(groups, pairwise(starts.tolist()), strict=True):
+            low, high = np.searchsorted(rows_in_file, [start, last])
             if low == high:
                 continue
-            start, last = starts[group : group + 2].tolist()
             for table in parquet.iter_batches(batch_rows, row_groups=[group], columns=paths):
                 end = start + table.num_rows
                 _check_rows(end, last, done=False)
                 low, high = np.searchsorted(rows_in_file, [start, end])
                 if low < high:
                     wanted = rows_in_file[low:high]
-                    yield ParquetBatch(file, taken(table, wanted - start), wanted + first_row, wanted)
+                    yield ParquetBatch(file, taken(table, wanted - start), wanted + (first_row - before), wanted)
                 start = end
             _check_rows(start, last, done=True)
+
+
+def _groups(file: InputFile, footer: Footer) -> tuple[range, Numbers]:
+    """The row groups that are read, and where in the file they start and the last one ends."""
+    first, end = file.part or (0, len(footer.group_rows))
+    return range(first, end), np.cumsum([0, *footer.group_rows])[first : end + 1]
 
 
 def _check_rows(read: int, said: int, *, done: bool) -> None:

@@ -8,20 +8,49 @@ Axiotis et al. (2024) as printed. Both hold what they say of the sample, and go 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.frame.candidates import Candidates
-from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, blocks, located, total
+from tithe.selection.per_record import (
+    NOBODY,
+    Derived,
+    Few,
+    Home,
+    PerRecord,
+    home_of,
+    located,
+    positions_where,
+    reduced,
+    total,
+)
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
 NEARLY_ONE = 1 - 1e-9
+
+
+@runtime_checkable
+class OrderElsewhere(Protocol):
+    """An order of records that this process does not hold; given places, it tells the positions of those located."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: Any, /) -> Positions: ...
+
+    def along(self, masses: PerRecord) -> PerRecord:
+        """A quantity of the records, in this order; to be summed up and located in."""
+        ...
+
+    def places(self, masses: PerRecord, positions: Positions) -> Floats:
+        """Where records at `positions`, ascending, lie: what `along` gave, cumulated to their middle; shape (m,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +73,11 @@ class Probabilities:
     sure_from: float
     certain: Few
     """Records of probability 1 whatever they score."""
+
+    @property
+    def home(self) -> Home | None:
+        """See Home."""
+        return home_of(self.scores)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -90,6 +124,10 @@ class _Without:
     scores: PerRecord
     some: Few
 
+    @property
+    def home(self) -> Home | None:
+        return home_of(self.scores)
+
     def __len__(self) -> int:
         return len(self.scores)
 
@@ -100,32 +138,36 @@ class _Without:
 
 
 def _count_positive(scores: PerRecord) -> int:
-    count = 0
-    for part in blocks(len(scores)):
-        values = scores[part]
+    def found(part: slice, values: npt.NDArray[Any]) -> int:
         if not (np.isfinite(values).all() and values.min() >= 0):
             raise ValueError("scores must be finite and not negative")
-        count += np.count_nonzero(values)
-    return count
+        return int(np.count_nonzero(values))
+
+    return reduced(found, operator.add, 0, scores)
 
 
 def _cut_off(scores: PerRecord, size: int, sure_from: float = np.inf) -> tuple[float, float]:
     """What scores are multiplied by to sum up to `size`, those counted as 1 that are at least the second number."""
     while True:
-        below, largest, left = 0.0, 0.0, size
-        for part in blocks(len(scores)):
-            values = scores[part].astype(np.float64)
+
+        def found(part: slice, values: npt.NDArray[Any], sure_from: float = sure_from) -> tuple[int, float, float]:
+            values = values.astype(np.float64)
             sure = values >= sure_from
-            left -= int(np.count_nonzero(sure))
             values[sure] = 0.0
-            below += float(values.sum())
-            largest = max(largest, float(values.max()))
+            return int(np.count_nonzero(sure)), float(values.sum()), float(values.max())
+
+        sure, below, largest = reduced(found, _together, (0, 0.0, 0.0), scores)
+        left = size - sure
         if left <= 0:
             return 0.0, sure_from
         factor = left / below
         if largest < NEARLY_ONE / factor:
             return factor, sure_from
         sure_from = NEARLY_ONE / factor
+
+
+def _together(one: tuple[int, float, float], other: tuple[int, float, float]) -> tuple[int, float, float]:
+    return one[0] + other[0], one[1] + other[1], max(one[2], other[2])
 
 
 def draw_pivotal(probabilities: PerRecord, order: PerRecord, rng: np.random.Generator) -> Sample:
@@ -136,21 +178,23 @@ def draw_pivotal(probabilities: PerRecord, order: PerRecord, rng: np.random.Gene
         order: a permutation of range(n); records near one another in it repel one another.
         rng: the source of randomness; two numbers are drawn for each record of the sample.
     """
-    sure = [part.start + np.flatnonzero(probabilities[part] >= 1.0) for part in blocks(len(probabilities))]
+    sure = positions_where(lambda pi: pi >= 1.0, probabilities)
     drawn = order[ordered_pivotal(open_masses(probabilities, order), rng)].astype(np.int64)
-    positions = np.sort(np.concatenate([*sure, drawn]))
+    positions = np.sort(np.concatenate([sure, drawn]))
     pi = probabilities[positions]
     return Sample(positions, pi, 1.0 / pi)
 
 
 def open_masses(probabilities: PerRecord, order: PerRecord) -> PerRecord:
     """Inclusion probabilities along the order, 0 for records that are certain."""
+    if isinstance(order, OrderElsewhere):
+        return order.along(Derived(open_mass, probabilities))
+    return Derived(lambda positions: open_mass(probabilities[positions]), order)
 
-    def mass(positions: npt.NDArray[np.integer]) -> Floats:
-        found = probabilities[positions]
-        return np.where(found < 1.0, found, 0.0)
 
-    return Derived(mass, order)
+def open_mass(probabilities: Floats) -> Floats:
+    """Inclusion probabilities, but 0 for those that are certain."""
+    return np.where(probabilities < 1.0, probabilities, 0.0)
 
 
 def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Positions:
@@ -168,9 +212,9 @@ def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Posit
     s = round(mass)
     if s == 0:
         return np.empty(0, np.int64)
-    masses = Derived(lambda p: p * (s / mass), probabilities)  # rounding must not cost the last interval its end
+    factor = s / mass  # rounding must not cost the last interval its end
     ends = np.arange(1, s, dtype=np.float64)
-    straddler, start, after = located(ends, masses)
+    straddler, start, after = located(ends, probabilities, factor)
     inside, beyond = ends - start, after - ends
     mass_before = np.concatenate([[0.0], beyond])
     straddler_before = np.concatenate([[-1], straddler])
@@ -178,7 +222,7 @@ def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Posit
     # Who wins the interval: a point within its mass before the straddler; the survivor's share comes first.
     point = rng.random(s) * (1.0 - np.concatenate([inside, [0.0]]))
     before_straddler = np.concatenate([np.nextafter(start, 0.0), [np.inf]])
-    winner = located(np.minimum(np.arange(s) + point, before_straddler), masses)[0]
+    winner = located(np.minimum(np.arange(s) + point, before_straddler), probabilities, factor)[0]
     survivor_wins = (point < mass_before) | (winner <= straddler_before)
 
     # Who is drawn, and who goes on: P(winner drawn) = (1 - a - b) / (1 - b).

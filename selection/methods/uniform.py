@@ -8,7 +8,7 @@ from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.options import Options
-from tithe.selection.per_record import worked_out
+from tithe.selection.per_record import Derived, worked_out
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores, distances_to_the_power
 
@@ -22,5 +22,6 @@ class Uniform:
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """See Method."""
-        scores = Scores(worked_out(candidates, np.float32), 1.0, 0.0, 1.0)
+        alike = Derived(lambda spread, candidate: candidate, self._spreads, candidates)
+        scores = Scores(worked_out(alike, np.float32), 1.0, 0.0, 1.0)
         return Judgement(scores, Proxy.ignorant(len(candidates)), self._spreads)

@@ -29,13 +29,13 @@ def check_inputs(record: Record, advance: Advance) -> Iterator[Finding]:
 def check_outputs(record: Record, advance: Advance) -> Iterator[Finding]:
     """The subset, the rows and the clusters file, beside the manifest."""
     for file in record.manifest["outputs"]:
-        yield from _check("outputs", record.path.with_name(file["path"]), file, "drifted", advance)
+        yield from _check("outputs", record.path.parent / file["path"], file, "drifted", advance)
 
 
 def check_tables(record: Record) -> None:
     """Raise TitheError where the rows or the clusters file is not the one that the manifest vouches for."""
-    for file in record.manifest["outputs"][1:]:
-        for finding in _check("outputs", record.path.with_name(file["path"]), file, "drifted", lambda count: None):
+    for file in record.manifest["outputs"][-2:]:
+        for finding in _check("outputs", record.path.parent / file["path"], file, "drifted", lambda count: None):
             raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
 
 

@@ -30,8 +30,8 @@ class Record:
 
     @property
     def subset(self) -> Path:
-        """The subset, which lies beside the manifest as the other outputs do."""
-        return self.path.with_name(self.manifest["outputs"][0]["path"])
+        """The subset, which lies beside the manifest as the other outputs do: a file, or a folder of shards."""
+        return self.path.parent / Path(self.manifest["outputs"][0]["path"]).parts[0]
 
     @property
     def rows(self) -> Path:
@@ -102,7 +102,7 @@ def read_record(path: Path) -> Record:
     if version != SCHEMA_VERSION:
         raise TitheError(f"{path}: is of another version of tithe (schema {version}, not {SCHEMA_VERSION})")
     for output in manifest["outputs"]:
-        if Path(output["path"]).name != output["path"]:
+        if not _lies_beside(output["path"]):
             raise TitheError(f"{path}: {output['path']!r} is no name of a file beside it")
     return Record(path.absolute(), manifest)
 
@@ -113,6 +113,12 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _lies_beside(name: str) -> bool:
+    """Whether this is a file beside the manifest, or one in a folder beside it."""
+    parts = Path(name).parts
+    return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name and not name.startswith("/")
 
 
 def _refuse_constant(name: str) -> NoReturn:

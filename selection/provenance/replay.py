@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from tithe.selection.choose import Notify
+from tithe.selection.engines.engine import Engine
 from tithe.selection.errors import UsageError, printable
+from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
 from tithe.selection.pipeline import select
 from tithe.selection.provenance.files import check_inputs
@@ -18,6 +21,10 @@ from tithe.selection.provenance.findings import Finding, drifted
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.provenance.verify import MakeEncoder, changed_versions, recorded_options
 from tithe.selection.stages import Progress, no_progress
+
+_NOTHING = {"size": -1, "sha256": ""}
+
+EngineOf = Callable[[Options], AbstractContextManager[Engine | None]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ def replay(
     make_encoder: MakeEncoder,
     output: Path | None,
     *,
+    engine_of: EngineOf = lambda options: nullcontext(),
     work_dir: Path | None = None,
     overwrite: bool = False,
     stdin: BinaryIO | None = None,
@@ -55,6 +63,7 @@ def replay(
         record: what was recorded.
         make_encoder: from options to the encoder.
         output: where the subset goes; None writes it nowhere for good.
+        engine_of: from options to where the work is done.
         work_dir: where embeddings and clusters are kept; None: as recorded.
         overwrite: whether outputs may be overwritten that exist.
         stdin: read for the input `-`.
@@ -75,22 +84,24 @@ def replay(
             return Replay({}, tuple(findings), versions)
         options = replace(recorded_options(record, output=path, work_dir=work_dir), force=overwrite)
         encoder = make_encoder(options)
-        made = select(options, encoder, stdin=stdin, progress=progress, notify=notify)[number].manifest
-        written = Outputs.of(path, options.fraction, overwrite=True).vouched_for(number)
+        with engine_of(options) as engine:
+            made = select(options, encoder, engine=engine, stdin=stdin, progress=progress, notify=notify)
+        again = Outputs.of(path, options.fraction, overwrite=True, shards=options.shards)
+        written = again.vouched_for(number)
     recorded = record.manifest["outputs"]
     same = {
         old["path"]: (old["size"], old["sha256"]) == (new["size"], new["sha256"])
-        for old, new in zip(recorded, written, strict=True)
+        for old, new in zip(recorded, written if len(written) == len(recorded) else repeat(_NOTHING), strict=False)
     }
-    return Replay(same, tuple(_differences(record.manifest, made)), versions)
+    return Replay(same, tuple(_differences(record.manifest, made[number].manifest)), versions)
 
 
 def _check_name(record: Record, output: Path | None) -> int:
     """Which of the subsets of a run is meant, the largest first. Raises UsageError for a name of another format."""
     recorded = Path(record.options["output"])
-    before = Outputs.of(recorded, record.options["fraction"], overwrite=True)
+    before = Outputs.of(recorded, record.options["fraction"], overwrite=True, shards=record.options["shards"])
     if output is not None:
-        now = Outputs.of(output, overwrite=True)
+        now = Outputs.of(output, overwrite=True, shards=record.options["shards"])
         if (now.format, now.compression) != (before.format, before.compression):
             raise UsageError(f"-o {output}: must end as {recorded.name} does; another format has other bytes")
     nested = record.manifest["nested"]

@@ -1,0 +1,378 @@
+"""What is done for one part of a corpus, wherever that is: each function does a stage, and leaves its arrays in the
+work folder, which all machines share. A part that is done again, since a machine died, finds what was kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.selection import clustering
+from tithe.selection.bad_records import BadRecords
+from tithe.selection.corpus import BadRecord, Batch, Corpus, TextRule
+from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
+from tithe.selection.embeddings import Embeddings, LookedUpEmbeddings
+from tithe.selection.encode import usable_texts
+from tithe.selection.engines.parts import Part
+from tithe.selection.engines.scattered import DISTANCES, LABELS
+from tithe.selection.errors import TitheError
+from tithe.selection.groundwork import save_array
+from tithe.selection.manifest import sha256
+from tithe.selection.nearest import Search
+from tithe.selection.options import Options
+from tithe.selection.per_record import PerRecord
+from tithe.selection.stages import Stages
+from tithe.selection.work.folder import WorkFolder, writing
+
+Rows = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+LENGTHS, ROWS = "lengths", "rows"
+"""Quantities of a part beside those of its clusters: characters of the text, overall row."""
+
+# Parts whose arrays a process keeps mapped.
+_OPEN = 64
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all parts have in common."""
+
+    options: Options
+    rule: TextRule | None
+    encoder: RecordEncoder | None
+    """One that finds vectors in the records; None where texts are encoded."""
+    work: Path
+    key: Mapping[str, Any]
+    """What the embeddings of the corpus depend on."""
+
+    def key_of(self, part: Part) -> dict[str, Any]:
+        """The same for those of a part."""
+        return {**self.key, "part": name(part)}
+
+    def apart(self, part: Part) -> dict[str, Any]:
+        """What tells the part's store of vectors from others: its content."""
+        return {"part": [*self.key["inputs"][part.file_number], *name(part)[1:]]}
+
+
+def name(part: Part) -> list[int]:
+    """The numbers that stand for a part in a key."""
+    return [part.file_number, *(part.file.part or ())]
+
+
+@dataclass(frozen=True)
+class KnownEncoder:
+    """A text encoder that is ready, and whose identity need not be worked out for every part."""
+
+    encoder: TextEncoder
+    known_identity: Mapping[str, Any]
+
+    def identity(self) -> Mapping[str, Any]:
+        """See TextEncoder."""
+        return self.known_identity
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See TextEncoder."""
+        return self.encoder.encode(texts)
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is known of the records of a part."""
+
+    rows: int
+    """All of them, the unusable ones too."""
+    bad: Rows
+    """Rows in the part that cannot be used, ascending."""
+    places: tuple[str, ...]
+    """The first few of these."""
+    encoded: int = 0
+    """Texts that were given to the encoder."""
+    kept: bool = False
+    """Whether the embeddings were in the work folder."""
+    lengths: str | None = None
+    """The file with the characters of each text."""
+
+    @property
+    def usable(self) -> int:
+        return self.rows - len(self.bad)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """What came of the assignment of a part's records to centroids."""
+
+    records: Records
+    nearest: Rows
+    """Position in the part of the record nearest to each centroid, -1 where it has none there; shape (k,)."""
+    distances: npt.NDArray[np.float32]
+    """Its squared distance, shape (k,)."""
+    cost: float
+    by_cells: bool
+
+
+@dataclass(frozen=True)
+class PlacedPart:
+    """A part whose records are clustered; a Place."""
+
+    part: Part
+    start: int
+    first_row: int
+    known: Records
+    folder: str
+    """Where its labels and distances are."""
+
+    def __str__(self) -> str:
+        return str(self.part)
+
+    @property
+    def records(self) -> int:
+        return self.known.usable
+
+    def values(self) -> Mapping[str, PerRecord]:
+        """See Place."""
+        return {
+            **_arrays(self.folder, self.known.lengths),
+            ROWS: _OverallRows(self.known, self.first_row),
+        }
+
+
+@dataclass(frozen=True)
+class _OverallRows:
+    known: Records
+    first_row: int
+
+    def __len__(self) -> int:
+        return self.known.usable
+
+    def __getitem__(self, at: Any, /) -> Rows:
+        positions = np.arange(at.start, at.stop) if isinstance(at, slice) else at
+        return self.first_row + _bad(self.known).overall_rows(positions)
+
+
+def _bad(known: Records) -> BadRecords:
+    bad = BadRecords("skip")
+    bad.remember(known.bad.tolist(), known.places)
+    return bad
+
+
+@lru_cache(_OPEN)
+def _arrays(folder: str, lengths: str | None) -> Mapping[str, PerRecord]:
+    try:
+        found: dict[str, PerRecord] = {
+            name: np.load(Path(folder, f"{name}.npy"), mmap_mode="r", allow_pickle=False)
+            for name in (LABELS, DISTANCES)
+        }
+        if lengths is not None:
+            found[LENGTHS] = np.memmap(lengths, np.uint32, "r")
+    except OSError as error:
+        raise TitheError(
+            f"{folder}: is not to be found by every worker; --work-dir must name a folder that all of "
+            f"them share ({error.strerror})"
+        ) from error
+    return found
+
+
+# The stages, in their order.
+
+
+def hashed(path: Path) -> str:
+    """SHA-256 of a file."""
+    return sha256(path)
+
+
+def counted(part: Part, setup: Setup) -> Records:
+    """Read all texts. Raises TitheError for a record that cannot be used, unless these are skipped."""
+    assert setup.rule is not None
+    bad, corpus = BadRecords(setup.options.on_bad_record), Corpus([part.file])
+    for _ in usable_texts(corpus, setup.rule, bad, lambda count: None):
+        pass
+    return _known(corpus, bad)
+
+
+def texts(part: Part, setup: Setup, known: Records, numbers: Rows, characters: int) -> list[str]:
+    """The beginnings of some texts, given by the numbers of the usable records, ascending."""
+    rule, corpus = setup.rule, Corpus([part.file])
+    assert rule is not None
+    corpus.remember_rows([known.rows])
+    found: list[str] = []
+    for batch in corpus.take(_bad(known).overall_rows(numbers), rule.fields):
+        for record in batch.records():
+            assert not isinstance(record, BadRecord), "it was usable before"
+            found.append(rule.text(record)[:characters])
+    return found
+
+
+def found_embedded(part: Part, setup: Setup) -> Records | None:
+    """What an earlier run made of the part's texts, if it is whole."""
+    bad, corpus = BadRecords(setup.options.on_bad_record), Corpus([part.file])
+    with _work(setup) as work:
+        found = find_whole(setup.options, corpus, bad, work, setup.key_of(part), Stages())
+        return None if found is None else _known(corpus, bad, found)
+
+
+def embedded(part: Part, encoder: TextEncoder | RecordEncoder, setup: Setup) -> Records:
+    """Embed the part's records, or find that they are. Vectors that lie in Parquet are left there, not looked at."""
+    bad, corpus = BadRecords(setup.options.on_bad_record), Corpus([part.file])
+    with _work(setup) as work:
+        made = embed(
+            setup.options, corpus, setup.rule, encoder, bad, work, setup.key_of(part), Stages(), apart=setup.apart(part)
+        )
+        return _known(corpus, bad, made)
+
+
+def embedded_by(part: Part, encoder: TextEncoder, setup: Setup, known_identity: Mapping[str, Any]) -> Records:
+    """The same by an encoder that is ready."""
+    return embedded(part, KnownEncoder(encoder, known_identity), setup)
+
+
+def identity(part: Part, encoder: TextEncoder) -> Mapping[str, Any]:
+    """What an encoder is called where it works."""
+    return encoder.identity()
+
+
+def kept_identity(part: Part, setup: Setup) -> Mapping[str, Any]:
+    """What the encoder was called that made the part's embeddings."""
+    with _work(setup) as work:
+        found = find(setup.options, Corpus([part.file]), BadRecords("skip"), work, setup.key_of(part))
+        assert found is not None, "it was found before"
+        return found[0].encoder
+
+
+def vectors(
+    part: Part, setup: Setup, known: Records, numbers: Rows, of_rows: bool
+) -> tuple[npt.NDArray[np.bool_], Vectors]:
+    """Vectors of some records, ascending, and of which of them there are any.
+
+    Given by their position among the usable ones, or by their row, where nobody knows yet which are usable.
+    """
+    with _opened(part, setup, known) as (_, _, embeddings):
+        if not of_rows:
+            return np.ones(len(numbers), bool), embeddings.take(numbers)
+        assert isinstance(embeddings, LookedUpEmbeddings)
+        found = [(rows, block) for rows, block in embeddings.usable(numbers) if len(rows)]
+        there = np.isin(numbers, np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in found)]))
+        return there, np.concatenate([block for _, block in found]) if found else np.empty((0, 0), np.float32)
+
+
+def assigned(
+    part: Part, setup: Setup, key: Mapping[str, Any], known: Records, centroids: Vectors, trial: Vectors
+) -> Assigned:
+    """Assign the part's records to centroids; `key` is that of the clusters of the corpus."""
+    with _opened(part, setup, known) as (corpus, bad, embeddings):
+        done = clustering.assign(embeddings.blocks(), centroids, search=_search(centroids, trial))
+        known = replace(known, rows=corpus.row_count(), bad=bad.rows(), places=tuple(bad.places))
+        with _work(setup) as work, work.adding("labels", _clusters_of(part, key)) as folder, writing(work.path):
+            save_array(folder / "labels.npy", done.labels)
+        return Assigned(known, done.nearest, done.nearest_distances, done.cost, done.by_cells)
+
+
+_made: dict[str, Search] = {}
+
+
+def _search(centroids: Vectors, trial: Vectors) -> Search:
+    """The search for the nearest centroid: a process makes it once, since many centroids take seconds."""
+    name = hashlib.blake2b(np.ascontiguousarray(centroids).data, digest_size=16).hexdigest()
+    if name not in _made:
+        _made.clear()
+        with threadpool_limits(1, "blas"):
+            _made[name] = clustering.final_search(centroids, trial)
+    return _made[name]
+
+
+def centred(
+    part: Part,
+    setup: Setup,
+    key: Mapping[str, Any],
+    known: Records,
+    renumbered: npt.NDArray[np.int32],
+    centres: Vectors,
+) -> str:
+    """Measure the distances to the centres; the folder with the labels and distances.
+
+    `renumbered` says which cluster each centroid is.
+    """
+    with _opened(part, setup, known) as (_, _, embeddings), _work(setup) as work:
+        key = _clusters_of(part, key)
+        entry = work.find("clusters", key)
+        if entry is None:
+            before = work.find("labels", key)
+            if before is None:
+                raise TitheError(f"{work.path}: lost what this run had written there; run again")
+            labels = renumbered[np.load(before / "labels.npy", allow_pickle=False)]
+
+            def labelled() -> Iterator[tuple[Vectors, npt.NDArray[np.int32]]]:
+                start = 0
+                for block in embeddings.blocks():
+                    yield block, labels[start : start + len(block)]
+                    start += len(block)
+
+            with threadpool_limits(1, "blas"):
+                distances = [np.empty(0, np.float32), *clustering.distances_to(centres, labelled())]
+            with work.adding("clusters", key) as folder, writing(work.path):
+                save_array(folder / f"{LABELS}.npy", labels)
+                save_array(folder / f"{DISTANCES}.npy", np.concatenate(distances))
+            entry = work.find("clusters", key)
+            assert entry is not None
+            shutil.rmtree(before, ignore_errors=True)
+        return str(entry)
+
+
+def taken(place: PlacedPart, rows: Rows, fields: Sequence[str] | None) -> list[Batch]:
+    """The records at some overall rows, ascending."""
+    corpus = Corpus([place.part.file], place.first_row)
+    corpus.remember_rows([place.known.rows])
+    return list(corpus.take(rows, fields))
+
+
+def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Facts of an entry, as `read_facts` reads them. Raises OSError."""
+    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _work(setup: Setup) -> Iterator[WorkFolder]:
+    with ExitStack() as stores:
+        yield WorkFolder(setup.work, True, stores=stores)
+
+
+@contextmanager
+def _opened(part: Part, setup: Setup, known: Records) -> Iterator[tuple[Corpus, BadRecords, Embeddings]]:
+    """A part that is embedded, with its embeddings to read."""
+    options = setup.options
+    bad, corpus = BadRecords(options.on_bad_record), Corpus([part.file])
+    bad.remember(known.bad.tolist(), known.places)
+    corpus.remember_rows([known.rows])
+    with _work(setup) as work:
+        if setup.encoder is not None:
+            made = embed(options, corpus, setup.rule, setup.encoder, bad, work, setup.key_of(part), Stages())
+        else:
+            found = find(options, corpus, bad, work, setup.key_of(part))
+            if found is None:
+                raise TitheError(f"{work.path}: lost the embeddings of {part}; run again")
+            made = found[0]
+        yield corpus, bad, made.embeddings
+
+
+def _known(corpus: Corpus, bad: BadRecords, embedded: Embedded | None = None) -> Records:
+    known = Records(corpus.row_count(), bad.rows(), tuple(bad.places))
+    if embedded is None:
+        return known
+    lengths = embedded.lengths.filename if isinstance(embedded.lengths, np.memmap) else None
+    kept = embedded.reused == ("embeddings",)
+    return replace(known, encoded=embedded.encoded, kept=kept, lengths=None if lengths is None else str(lengths))
+
+
+def _clusters_of(part: Part, key: Mapping[str, Any]) -> dict[str, Any]:
+    return {**key, "part": name(part)}

@@ -1,0 +1,69 @@
+"""A corpus in parts: whole files, or row groups of Parquet and bytes of plain JSONL where a file is large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from tithe.selection.corpus import InputFile
+from tithe.selection.corpus.footer import read_footer
+from tithe.selection.errors import TitheError
+
+# Bytes of a part, about, and parts of a large corpus: what leaves a part is a few numbers for each cluster. The draw
+# depends on where the parts end, so neither may depend on the machines.
+PART_BYTES, _PARTS = 128 << 20, 1024
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some records of one file, one after the other."""
+
+    number: int
+    """Of the part, among those of all files."""
+    file_number: int
+    file: InputFile
+
+    def __str__(self) -> str:
+        if self.file.part is None:
+            return str(self.file.path)
+        first, end = self.file.part
+        return f"{self.file.path}, {'row groups' if self.file.format == 'parquet' else 'bytes'} {first:,} to {end:,}"
+
+
+def cut(files: Sequence[InputFile], part_bytes: int = PART_BYTES) -> list[Part]:
+    """The parts of all files, in order, by their full paths: who works on them may be in another folder.
+
+    Raises TitheError where a file cannot be read.
+    """
+    parts: list[Part] = []
+    part_bytes = max(part_bytes, sum(file.size for file in files) // _PARTS)
+    for number, file in enumerate(replace(file, path=file.path.absolute()) for file in files):
+        ends = [0, *_ends(file, part_bytes)]
+        whole = len(ends) < 3
+        for first, end in [(0, 0)] if whole else pairwise(ends):
+            parts.append(Part(len(parts), number, file if whole else replace(file, part=(first, end))))
+    return parts
+
+
+def _ends(file: InputFile, part_bytes: int) -> Iterator[int]:
+    """Where parts of a file end, in its row groups or bytes; of a file that cannot be cut nothing."""
+    if file.format == "parquet":
+        size = 0
+        sizes = read_footer(file).sizes.sum(axis=1).tolist()
+        for group, bytes_ in enumerate(sizes):
+            size += bytes_
+            if size >= part_bytes or group == len(sizes) - 1:
+                yield group + 1
+                size = 0
+    elif file.compression is None:
+        try:
+            with file.readable.open("rb") as lines:
+                end = 0
+                while end < file.size:
+                    lines.seek(min(end + part_bytes, file.size) - 1)
+                    lines.readline()  # to the end of the line that holds the last byte
+                    end = lines.tell()
+                    yield end
+        except OSError as error:
+            raise TitheError(f"{file.path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,218 @@
+"""The engine `ray`: parts of the corpus by tasks on a Ray cluster, encoders in actors.
+
+What goes to a task is what it is about, a part of a file, and what comes back is small: records stay in their files,
+and what is made of them in the work folder, which all machines share. So tasks are Ray's own (`ray.remote`), not
+datasets of Ray Data, which would carry the records through the object store. Ray moves objects by pickle, between
+processes of one cluster; nothing that is kept is written so.
+
+A task that dies with its worker or its machine is done again elsewhere by Ray, and finds what was embedded in the work
+folder; an actor that dies is replaced where there is room, and its part goes to the next one that is free. What fails
+with an error fails for good: the error names the file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tithe.embedders.errors import EncoderError
+from tithe.selection.engines.engine import InParts
+from tithe.selection.errors import TitheError, UsageError, first_line
+from tithe.selection.options import Options
+from tithe.selection.parallel import workers
+
+# How often a call is begun again whose worker died.
+_RETRIES = 3
+
+# Calls under way, for each CPU: enough that none waits for the next.
+_AHEAD = 4
+
+
+@contextmanager
+def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
+    """The engine, on the cluster that RAY_ADDRESS names, or on one of its own on this machine, which ends with it.
+
+    Raises TitheError where Ray is missing or the cluster cannot be reached, UsageError where options do not fit it.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    if address and options.work_dir is None:
+        raise UsageError("--engine ray: name a folder that all machines of the cluster share with --work-dir")
+    # Nothing is sent to anybody, and no warning of what a later release will do.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise TitheError("--engine ray needs an extra: pip install 'tithe[ray]'") from error
+    # Ray prints what happens to workers on standard output, whatever it is told; that is for data.
+    with ExitStack() as stack:
+        sink = sys.stderr if debug else stack.enter_context(Path(os.devnull).open("w"))
+        stack.enter_context(redirect_stdout(sink))
+        with _connected(ray, address, debug):
+            yield InParts(RayExecutor(options.num_gpus or 0.0))
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
+    joined = ray.is_initialized()
+    if not joined:
+        level = logging.INFO if debug else logging.CRITICAL
+        settings: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "address": address or "local"}
+        if not address:
+            settings |= {"num_cpus": workers(), "include_dashboard": False}
+        on_stop = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(**settings)
+        except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+            raise TitheError(f"--engine ray: no cluster ({first_line(error)}); RAY_ADDRESS names one") from error
+        # Ray has taken the signal for itself, with an exit code of its own.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_stop)
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+@dataclass(frozen=True)
+class _Call:
+    ref: Any
+    about: str
+
+
+class RayExecutor:
+    """See Executor. Calls are spread over the machines of the cluster that this process is connected to."""
+
+    def __init__(self, num_gpus: float = 0.0) -> None:
+        """`num_gpus` is what an actor holds; a part of one lets several share it."""
+        import ray
+
+        self._ray: Any = ray
+        self._num_gpus = num_gpus
+        self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, scheduling_strategy="SPREAD")(_called)
+        resources = ray.cluster_resources()
+        self._cpus = max(int(resources.get("CPU", 0)), 1)
+        self._workers = self._cpus
+        if num_gpus:
+            self._workers = int(resources.get("GPU", 0) / num_gpus)
+            if self._workers == 0:
+                raise UsageError(f"--num-gpus {num_gpus:g}: the cluster has {resources.get('GPU', 0):g} GPUs")
+
+    def share(self, value: Any) -> Any:
+        """See Executor."""
+        try:
+            return self._ray.put(value)
+        except TypeError as error:
+            raise TitheError(
+                f"--engine ray: {type(value).__name__} cannot be sent to the workers ({first_line(error)})"
+            ) from error
+
+    def start(self, function: Callable[..., Any], *arguments: Any) -> _Call:
+        """See Executor."""
+        return _Call(self._task.remote(function, *arguments), str(arguments[0]))
+
+    def result(self, started: _Call) -> Any:
+        """See Executor."""
+        try:
+            return self._ray.get(started.ref)
+        except self._ray.exceptions.RayError as error:
+            _fail(error, started.about)
+
+    def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """See Executor."""
+        under_way: deque[_Call] = deque()
+        for arguments in calls:
+            under_way.append(self.start(function, *arguments))
+            if len(under_way) > _AHEAD * self._cpus:
+                yield self.result(under_way.popleft())
+        while under_way:
+            yield self.result(under_way.popleft())
+
+    def with_workers(
+        self, tool: Any, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any]]:
+        """See Executor."""
+        ray, given = self._ray, list(calls)
+        waiting = deque(range(len(given)))
+        died: Counter[int | None] = Counter()
+        actor_class = ray.remote(num_cpus=1, num_gpus=self._num_gpus, max_restarts=0, scheduling_strategy="SPREAD")(
+            _Worker
+        )
+        busy: dict[Any, tuple[Any, int | None]] = {}
+        living: set[Any] = set()
+
+        def hire() -> None:
+            actor = actor_class.remote(tool)
+            living.add(actor)
+            busy[actor.ready.remote()] = (actor, None)
+
+        for _ in range(min(self._workers, len(given))):
+            hire()
+        try:
+            while waiting or any(number is not None for _, number in busy.values()):
+                (ref,), _ = ray.wait(list(busy), num_returns=1)
+                actor, number = busy.pop(ref)
+                try:
+                    found = ray.get(ref)
+                except ray.exceptions.RayTaskError as error:
+                    _fail(error, str(given[number or 0][0]))
+                except ray.exceptions.RayError as error:
+                    living.discard(actor)
+                    died[number] += 1
+                    if died[number] > _RETRIES:
+                        _fail(error, str(given[number or 0][0]))
+                    if number is not None:
+                        waiting.appendleft(number)
+                    hire()
+                    continue
+                if waiting:
+                    following = waiting.popleft()
+                    busy[actor.call.remote(function, *given[following])] = (actor, following)
+                else:
+                    living.discard(actor)
+                    ray.kill(actor)
+                if number is not None:
+                    yield number, found
+        finally:
+            for actor in living:
+                with suppress(Exception):
+                    ray.kill(actor)
+
+
+class _Worker:
+    def __init__(self, tool: Any) -> None:
+        self._tool = tool
+
+    def ready(self) -> None:
+        """Wait until it is made."""
+
+    def call(self, function: Callable[..., Any], about: Any, *others: Any) -> Any:
+        return function(about, self._tool, *others)
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _fail(error: Exception, about: str) -> NoReturn:
+    """Raise what a call failed with, or one line that says what it was about."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, TitheError | EncoderError):
+        raise cause from error
+    if isinstance(cause, Exception):
+        where = f"{Path(cause.filename).name}: " if isinstance(cause, OSError) and cause.filename else ""
+        raise TitheError(f"{about}: {where}{type(cause).__name__}: {first_line(cause)}") from error
+    raise TitheError(
+        f"{about}: whoever worked on it died, {_RETRIES + 1} times ({type(error).__name__}); more memory, or fewer "
+        "workers on a machine, may help"
+    ) from error

