@@ -13,11 +13,17 @@ from jsonschema import Draft202012Validator
 
 
 @cache
-def validator(name: str) -> Any:
-    """The validator of `manifest` or `output`."""
-    schema = json.loads(files("tithe.selection.provenance").joinpath(f"{name}.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+def schema(name: str) -> dict[str, Any]:
+    """The schema `manifest` or `output`."""
+    found = json.loads(files("tithe.selection.provenance").joinpath(f"{name}.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(found)
+    return found
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """Its validator."""
+    return Draft202012Validator(schema(name))
 
 
 def check(name: str, document: Any) -> None:
@@ -29,25 +35,24 @@ def check(name: str, document: Any) -> None:
 def check_output(printed: bytes) -> None:
     """Check what a command printed with --json."""
     document = json.loads(printed)
-    schema = validator("output").schema
     name = document["command"].replace(" ", "-")
-    errors = [e.message for e in Draft202012Validator(schema["$defs"][name]).iter_errors(document)]
+    errors = [e.message for e in Draft202012Validator(schema("output")["$defs"][name]).iter_errors(document)]
     assert errors == [], errors  # before the whole schema, whose errors say less
     check("output", document)
 
 
-def nodes(schema: Any, path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
+def nodes(described: Any, path: str = "$") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every property that a schema has, with its path."""
-    if isinstance(schema, list):
-        for inner in schema:
+    if isinstance(described, list):
+        for inner in described:
             yield from nodes(inner, path)
-    elif isinstance(schema, dict):
-        named = {**schema.get("properties", {}), **schema.get("$defs", {})}
+    elif isinstance(described, dict):
+        named = {**described.get("properties", {}), **described.get("$defs", {})}
         for name, inner in named.items():
             yield f"{path}.{name}", inner
             yield from nodes(inner, f"{path}.{name}")
         for key in ("items", "oneOf", "anyOf", "allOf"):
-            yield from nodes(schema.get(key, []), path)
+            yield from nodes(described.get(key, []), path)
 
 
 def check_manifests(folder: Path, seen: set[tuple[str, int]]) -> None:

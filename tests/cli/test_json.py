@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.test_help import commands
 from tests.conftest import Tithe
-from tests.schemas import validator
+from tests.schemas import schema
 from tithe.cli.json_output import SCHEMA_VERSION
 
 BUDGET = ("--clusters", "12", "--size", "60")
@@ -20,9 +20,9 @@ def test_every_command_has_it_and_a_schema() -> None:
     found = {" ".join(name): command for name, command in commands() if not isinstance(command, click.Group)}
     for name, command in found.items():
         assert "--json" in {option for parameter in command.params for option in parameter.opts}, name
-    schema = validator("output").schema["$defs"]
-    assert {definition["properties"]["command"]["const"] for definition in schema.values()} == {*found, "dry-run"}
-    assert {d["properties"]["schema_version"]["const"] for d in schema.values()} == {SCHEMA_VERSION}
+    documents = schema("output")["$defs"]
+    assert {definition["properties"]["command"]["const"] for definition in documents.values()} == {*found, "dry-run"}
+    assert {d["properties"]["schema_version"]["const"] for d in documents.values()} == {SCHEMA_VERSION}
 
 
 def test_documents_say_what_was_done(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Tithe
-from tests.schemas import nodes, validator
+from tests.schemas import nodes, schema
 from tithe.selection.manifest import SCHEMA_VERSION
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -16,16 +16,16 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 @pytest.mark.parametrize("name", ["manifest", "output"])
 def test_every_key_is_described(name: str) -> None:
-    undescribed = [path for path, node in nodes(validator(name).schema) if not node.get("description")]
+    undescribed = [path for path, node in nodes(schema(name)) if not node.get("description")]
     assert undescribed == []
 
 
 def test_the_schema_is_of_the_version_that_is_written() -> None:
-    assert validator("manifest").schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+    assert schema("manifest")["properties"]["schema_version"]["const"] == SCHEMA_VERSION
 
 
 def test_options_of_the_command_line_are_those_of_the_manifest(tithe: Tithe) -> None:
     options = set(re.findall(r"(?<= )--([a-z-]+)", tithe("select", "--help").out))
     options -= {"no-normalize", "config", "force", "quiet", "debug", "help", "dry-run", "json"}
-    recorded = {name.replace("_", "-") for name in validator("manifest").schema["properties"]["options"]["properties"]}
+    recorded = {name.replace("_", "-") for name in schema("manifest")["properties"]["options"]["properties"]}
     assert recorded - {"inputs"} == options
