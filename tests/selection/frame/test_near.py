@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.benchmarks.corpora import InMemory
 from tithe.selection.frame import near
 from tithe.selection.frame.near import leaders_of, merge_near
-
-
-class InMemory:
-    def __init__(self, vectors: np.ndarray) -> None:
-        self.vectors = vectors
-
-    def sample(self, size: int, rng: np.random.Generator, advance: object) -> np.ndarray:
-        raise NotImplementedError
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        raise NotImplementedError
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        assert (np.diff(positions) > 0).all()
-        return self.vectors[positions]
 
 
 def directions(count: int, seed: int, d: int = 3) -> np.ndarray:
