@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tithe.selection.designs.sampling import (
-    NOBODY,
     draw_independent,
     draw_pivotal,
     inclusion_probabilities,
     ordered_pivotal,
 )
+from tithe.selection.per_record import NOBODY
 
 scores = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1e6, allow_subnormal=False))
 
