@@ -77,7 +77,8 @@ def _standing(standing: Standing) -> Iterator[str]:
         yield f"score     {standing.score:.4g}{mean}"
     if standing.probability is not None:
         weight = "" if standing.weight is None else f", so it weighs {standing.weight:.4g}"
-        yield f"chance    {standing.probability:.2%}{weight}"
+        about = "about " if standing.about else ""
+        yield f"chance    {about}{standing.probability:.2%}{weight}"
     for near in standing.neighbours:
         yield f"near      row {near.row:,} at {near.distance:.3g}, weight {near.weight:.4g}{_text(near.text)}"
 

@@ -46,7 +46,7 @@ def merge_near(
     for clusters in _batches(labels):
         members = [cluster[copies[cluster] > 0] for cluster in clusters]
         positions = np.sort(np.concatenate(members))
-        vectors = _unit(embeddings.take(positions))
+        vectors = unit(embeddings.take(positions))
         for cluster in members:
             stays = np.isin(cluster, preferred, assume_unique=True)
             cluster = np.concatenate([cluster[stays], cluster[~stays]])
@@ -97,7 +97,8 @@ def _batches(labels: npt.NDArray[np.int32]) -> Iterator[list[Positions]]:
         yield batch
 
 
-def _unit(vectors: Vectors) -> Vectors:
+def unit(vectors: Vectors) -> Vectors:
+    """The vectors, shape (m, d), brought to length 1; a zero vector stays."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     norms[norms == 0] = 1
     return vectors / norms

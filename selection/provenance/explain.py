@@ -21,15 +21,17 @@ from tithe.selection.designs.make import make_design
 from tithe.selection.embeddings import KeptEmbeddings
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.conditions import NEVER
-from tithe.selection.frame.duplicates import times_copies
+from tithe.selection.frame.duplicates import Copies, times_copies
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import Frame, draw_up
 from tithe.selection.frame.marks import Marks, read_marks
+from tithe.selection.frame.near import unit
 from tithe.selection.groundwork import Groundwork, find_text_rule, lay
 from tithe.selection.losses.registry import runs_code, runs_model
 from tithe.selection.methods.base import Judgement, Method
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
+from tithe.selection.per_record import positions_where
 from tithe.selection.provenance.files import check_inputs, check_tables
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.provenance.verify import MakeEncoder, recorded_options
@@ -82,6 +84,9 @@ class Standing:
     """The score over the mean score of the candidates."""
     probability: float | None
     """Of being selected; None where there is no chance, or it is not known."""
+    about: bool
+    """Whether the probability is known but for a factor near 1: that of a smaller nested subset hangs on what else is
+    in the larger one."""
     weight: float | None
     """The unbiased weight; None where the record was not selected."""
     neighbours: tuple[Neighbour, ...]
@@ -204,6 +209,7 @@ class _Case:
             )
         if not self._manifest["method"]["by_chance"]:
             probability = None
+        nested = self._manifest["nested"] or {"within": None}
         return Standing(
             cluster=label,
             records=of_cluster["records"],
@@ -215,6 +221,7 @@ class _Case:
             score=score,
             relative_score=score / mean if score is not None and mean else None,
             probability=probability,
+            about=line is None and probability is not None and nested["within"] is not None,
             weight=weight,
             neighbours=self._neighbours(at),
         )
@@ -297,15 +304,30 @@ class _Case:
         if self._marks.flags is not None and self._marks.flags[at] & NEVER:
             return "by --never"
         if self._frame.copies is not None and self._frame.copies[at] == 0:
-            return f"by --dedup: {self._stand_in(at)} has the same text, and stands for it"
+            return self._stand_in(at, self._frame.copies)
         if not self._manifest["method"]["by_chance"]:
             return f"by --method {self._options.method}, without chance: others are farther from one another"
         if standing.probability is None:
             return "others were drawn; its probability is not known"
         return "it was left to chance, and others were drawn"
 
-    def _stand_in(self, at: int) -> str:
-        assert isinstance(self._ground.embeddings, KeptEmbeddings) and self._frame.copies is not None
-        texts = self._ground.embeddings.texts
-        same = np.flatnonzero((np.asarray(texts) == texts[at]) & (self._frame.copies > 0))
-        return f"row {self._ground.rows(same)[0]}"
+    def _stand_in(self, at: int, copies: Copies) -> str:
+        ground = self._ground
+        if self._options.dedup:
+            assert isinstance(ground.embeddings, KeptEmbeddings)
+            texts = ground.embeddings.texts
+            same = positions_where(lambda text, count: (text == texts[at]) & (count > 0), texts, copies)
+            if len(same):
+                return f"by --dedup: row {ground.rows(same)[0]} has the same text, and stands for it"
+        label = ground.clusters.labels[at]
+        stay = positions_where(lambda of, count: (of == label) & (count > 0), ground.clusters.labels, copies)
+        vector, *_ = unit(ground.vectors(np.array([at])))
+        likeness = np.concatenate(
+            [unit(ground.vectors(stay[start : start + _BLOCK])) @ vector for start in range(0, len(stay), _BLOCK)]
+        )
+        best = int(likeness.argmax())
+        row = ground.rows(stay[best : best + 1])[0]
+        return (
+            f"by --dedup-near: others of its cluster are nearly the same, the most alike row {row} (cosine "
+            f"{likeness[best]:.3f}), and one of them stands for it"
+        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,10 @@ import pyarrow.parquet as pq
 from tithe.selection.corpus import BadText, Corpus, TextRule, choose_rule, open_corpus
 from tithe.selection.corpus.text import DETECTED
 from tithe.selection.errors import TitheError
-from tithe.selection.manifest import sha256
+from tithe.selection.provenance.files import check_outputs
+from tithe.selection.provenance.record import Record, read_record
 from tithe.selection.report.evidence import Evidence, parse_evidence
 from tithe.selection.report.wording import compact_json
-from tithe.selection.whole import beside
 
 _CLUSTER_NUMBERS = (
     "cluster",
@@ -43,11 +42,8 @@ Columns = dict[str, npt.NDArray[np.float64]]
 class SelectionFiles:
     """A manifest and what it vouches for."""
 
-    path: Path
-    """The manifest."""
-    manifest: dict[str, Any]
+    record: Record
     evidence: Evidence
-    subset: Path
     rows: Columns
     """By name: row, cluster and weight of each selected record, in the order of the subset; shape (s,)."""
     clusters: Columns
@@ -55,9 +51,18 @@ class SelectionFiles:
     excerpts: list[str | None]
     """The beginning of the text of each cluster's centre."""
 
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return self.record.manifest
+
+    @property
+    def subset(self) -> Path:
+        return self.record.subset
+
     def paths(self) -> list[Path]:
         """The manifest and all files that it vouches for."""
-        return [self.path, *(self.path.with_name(output["path"]) for output in self.manifest["outputs"])]
+        path = self.record.path
+        return [path, *(path.parent / output["path"] for output in self.manifest["outputs"])]
 
     def texts(self, positions: npt.NDArray[np.int64]) -> dict[int, str]:
         """Texts of the selected records at some positions, ascending and distinct; only these are held.
@@ -93,82 +98,22 @@ class SelectionFiles:
 def open_selection(path: Path) -> SelectionFiles:
     """Read a manifest, and check that the files beside it are those that it describes.
 
-    Raises TitheError where it is no manifest of a selection, or a file is missing or another one.
+    Raises TitheError where it is no manifest as it was written, or a file is missing or another one.
     """
-    manifest = _read_manifest(path)
-    try:
-        outputs = {_plain(output["path"]): output for output in manifest["outputs"]}
-        subset = path.with_name(next(iter(outputs)))
-        evidence = parse_evidence(manifest["evidence"])
-        for key in ("versions", "options", "inputs", "text", "encoder", "n", "k", "lambda"):
-            manifest[key]
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
-        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error) or "no outputs"
-        raise TitheError(
-            f"{path}: is no manifest that this version of tithe reports on ({reason}); run tithe select again"
-        ) from error
-    rows, clusters = beside(subset, ".rows.parquet"), beside(subset, ".clusters.parquet")
-    for file in (subset, rows, clusters):
-        if file.name not in outputs:
-            raise TitheError(f"{path}: does not vouch for {file.name}; run tithe select again")
-    for name, output in outputs.items():
-        _check(path, path.with_name(name), output)
-    rows_table = _read(rows, ["row", "cluster", "weight"])
-    clusters_table = _read(clusters, [*_CLUSTER_NUMBERS, "excerpt"])
+    record = read_record(path)
+    for finding in check_outputs(record, lambda count: None):
+        raise TitheError(f"{finding.detail}; {path.name} vouches for it: run tithe select again")
+    rows, clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
     return SelectionFiles(
-        path,
-        manifest,
-        evidence,
-        subset,
-        _numeric(rows_table, rows_table.column_names),
-        _numeric(clusters_table, _CLUSTER_NUMBERS),
-        clusters_table["excerpt"].to_pylist(),
+        record,
+        parse_evidence(record.manifest["evidence"]),
+        _numeric(rows, ("row", "cluster", "weight")),
+        _numeric(clusters, _CLUSTER_NUMBERS),
+        clusters["excerpt"].to_pylist(),
     )
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise TitheError(f"{path}: is no manifest: not JSON ({error})") from error
-    if not isinstance(manifest, dict) or "outputs" not in manifest:
-        raise TitheError(f"{path}: is no manifest of tithe select, as OUT.manifest.json is")
-    if "evidence" not in manifest:
-        raise TitheError(f"{path}: holds no evidence: it is of an older tithe; run tithe select again")
-    return manifest
-
-
-def _plain(name: str) -> str:
-    if Path(name).name != name:
-        raise ValueError(f"{name!r} is no name of a file beside it")
-    return name
-
-
-def _check(manifest: Path, file: Path, output: dict[str, Any]) -> None:
-    try:
-        size = file.stat().st_size
-        matches = size == output["size"] and sha256(file) == output["sha256"]
-    except OSError as error:
-        raise TitheError(f"{file}: cannot be read ({error.strerror}); {manifest.name} names it") from error
-    if not matches:
-        raise TitheError(f"{file}: does not match the manifest {manifest.name}; run tithe select again")
-
-
-def _read(file: Path, columns: list[str]) -> pa.Table:
-    try:
-        with file.open("rb") as source:
-            table = pq.read_table(source, columns=columns)
-    except (OSError, pa.ArrowException) as error:
-        raise TitheError(f"{file}: is no Parquet file, or is damaged ({str(error).splitlines()[0]})") from error
-    for name in columns:
-        if name not in table.column_names:
-            raise TitheError(f"{file}: has no column {name!r}; run tithe select again")
-    return table
-
-
-def _numeric(table: pa.Table, names: list[str] | tuple[str, ...]) -> Columns:
+def _numeric(table: pa.Table, names: tuple[str, ...]) -> Columns:
     return {name: table[name].cast(pa.float64()).to_numpy() for name in names}
 
 
@@ -179,7 +124,3 @@ def _text(record: dict[str, Any], rule: TextRule | None, weight_column: str) -> 
         except BadText:
             pass  # from one format to the other, a missing field may have become null: the record says more
     return compact_json({name: value for name, value in record.items() if name != weight_column})
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")

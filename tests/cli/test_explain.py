@@ -73,6 +73,11 @@ def test_reasons_without_chance(tithe: Tithe, tmp_path: Path) -> None:
     twice = Made(tmp_path, tmp_path / "d.jsonl.manifest.json")
     assert explained(tithe, twice, 310)["reason"] == "by --dedup: row 10 has the same text, and stands for it"
 
+    assert tithe("select", "twice.jsonl", "-o", "n.jsonl", *BUDGET, "--dedup-near", "0.9").code == 0
+    near = Made(tmp_path, tmp_path / "n.jsonl.manifest.json")
+    reason = explained(tithe, near, 310)["reason"]
+    assert reason.startswith("by --dedup-near: ") and "the most alike row 10 (cosine 1.000)" in reason
+
     assert tithe("select", "c.jsonl", "-o", "k.jsonl", *BUDGET, "--keep-centers").code == 0
     kept = Made(tmp_path, tmp_path / "k.jsonl.manifest.json")
     centre = pq.read_table(kept.clusters)["centre_row"][0].as_py()
@@ -89,6 +94,17 @@ def test_reasons_without_chance(tithe: Tithe, tmp_path: Path) -> None:
     found = explained(tithe, Made(tmp_path, tmp_path / "v.out.jsonl.manifest.json"), 200)
     assert found["reason"].startswith("it could not be used: ")
     assert (found["selected"], found["standing"]) == (False, None)
+
+
+def test_the_chance_of_a_smaller_nested_subset_is_said_to_be_about_right(tithe: Tithe, tmp_path: Path) -> None:
+    made = make(tithe, "nested", tmp_path)
+    larger, smaller = tmp_path / "s-0.2.jsonl.manifest.json", made.manifest
+    selected = {row for path in (larger, smaller) for row in _rows_of(path)}
+    row = next(row for row in range(600) if row not in selected)
+    for manifest, about in ((larger, False), (smaller, True)):
+        found = explained(tithe, Made(tmp_path, manifest), row)["standing"]
+        assert (found["about"], found["probability"] is not None) == (about, True)
+    assert "chance    about " in tithe("explain", smaller, "--row", row).out
 
 
 def test_code_and_models_are_not_asked_again_for_losses(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:
@@ -128,3 +144,7 @@ def test_people_read_a_few_lines_that_do_nothing_to_a_terminal(tithe: Tithe, tmp
     heads = [line.split()[0] for line in ran.out.splitlines()]
     assert heads == ["record", "selected", "cluster", "centre", "score", "chance", *["near"] * 5]
     assert "\x1b" not in ran.out and "\u202e" not in ran.out
+
+
+def _rows_of(manifest: Path) -> list[int]:
+    return pq.read_table(manifest.name.removesuffix(".manifest.json") + ".rows.parquet")["row"].to_pylist()

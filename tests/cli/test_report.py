@@ -68,7 +68,7 @@ def test_files_that_are_not_what_they_should_be_are_named(
     assert (ran.code, "s.jsonl.manifest.json: cannot be read" in ran.err) == (1, True)
     (tmp_path / "s.jsonl.manifest.json").write_text("{")
     ran = report(tithe)
-    assert (ran.code, "is no manifest: not JSON" in ran.err) == (1, True)
+    assert (ran.code, "is no manifest, or is damaged: not JSON" in ran.err) == (1, True)
     assert tithe("select", corpus, "-o", "s.jsonl", *BUDGET, "--force").code == 0
     (tmp_path / "r.html").write_text("precious")
     ran = report(tithe)
@@ -81,4 +81,8 @@ def test_files_that_are_not_what_they_should_be_are_named(
     with (tmp_path / "s.jsonl").open("a") as subset:
         subset.write("{}\n")
     ran = report(tithe, "--force")
-    assert (ran.code, "s.jsonl: does not match the manifest" in ran.err) == (1, True)
+    assert (ran.code, "s.jsonl: is not what it was" in ran.err) == (1, True)
+    manifest = tmp_path / "s.jsonl.manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed": 0', '"seed": 1'))
+    ran = report(tithe, "--force")
+    assert (ran.code, "s.jsonl.manifest.json: is not as tithe select wrote it" in ran.err) == (1, True)
