@@ -14,7 +14,7 @@ demo: .venv/installed
 	$(BIN)/python tests/demo/show.py $(DEMO)/corpus.jsonl $(DEMO)/subset.parquet
 
 test: .venv/developed .venv/browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/developed
 	$(BIN)/ruff check .
