@@ -19,5 +19,7 @@ def distinct(count: int, size: int, rng: np.random.Generator) -> npt.NDArray[np.
         return np.flatnonzero(kept)
     found = np.empty(0, np.int64)
     while len(found) < size:
-        found = np.union1d(found, rng.integers(count, size=size - len(found)))
+        found = np.concatenate([found, rng.integers(count, size=size - len(found))])
+        found.sort()  # np.union1d takes ten times as long
+        found = found[np.flatnonzero(np.diff(found, prepend=-1))]
     return found

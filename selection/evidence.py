@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from tithe.selection.clustering import Clustering
 from tithe.selection.designs import variance
@@ -210,7 +210,7 @@ def _bins(edges: Floats, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def _interval(mean: float, error: float, freedom: int, source: str) -> dict[str, Any]:
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, max(freedom, 1))) * error
+    margin = float(special.stdtrit(max(freedom, 1), (1 + CONFIDENCE) / 2)) * error
     return {
         "mean_loss": mean,
         "low": mean - margin,

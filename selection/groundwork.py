@@ -29,7 +29,7 @@ from tithe.selection.tokens import count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
-_VERSION = 2
+_VERSION = 3
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
 TRAINING_STREAM = 1

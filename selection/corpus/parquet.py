@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord
 from tithe.selection.corpus.footer import Footer, read_footer
 from tithe.selection.corpus.inputs import InputFile
 from tithe.selection.errors import TitheError, first_line
+from tithe.selection.parallel import chained, workers
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 Numbers = npt.NDArray[np.int64]
 
@@ -25,6 +30,10 @@ _BUFFER = 1 << 20
 
 # Bytes of a batch, about; records of many kilobytes come in batches of fewer rows.
 _BATCH_BYTES = 16 << 20
+
+# Row groups are read by threads, as many at a time as hold about this, and few enough threads for the memory: each has
+# at most so many batches made that wait to be worked on.
+_SPAN_BYTES, _MOST_THREADS, _AHEAD = 32 << 20, 8, 4
 
 # Rows of a batch where the footer cannot tell how long the values are.
 _DICTIONARY_BATCH_ROWS = 1024
@@ -100,7 +109,12 @@ def read_parquet(file: InputFile, first_row: int, fields: Collection[str] | None
         start = before
         leaves = _leaves(parquet, fields)
         batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
-        for table in parquet.iter_batches(batch_rows, row_groups=list(groups), columns=paths):
+
+        def tables(span: range) -> Iterator[pa.RecordBatch]:
+            with _reader(file, parquet.metadata) as part:
+                yield from part.iter_batches(batch_rows, row_groups=list(span), columns=paths)
+
+        for table in _side_by_side(tables, _spans(footer, leaves, groups)):
             rows = np.arange(start, start + table.num_rows)
             start += table.num_rows
             _check_rows(start, end, done=False)
@@ -119,19 +133,46 @@ def take_parquet(
         rows_in_file = rows_in_file + before
         leaves = _leaves(parquet, fields)
         batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
-        for group, (start, last) in zip(groups, pairwise(starts.tolist()), strict=True):
-            low, high = np.searchsorted(rows_in_file, [start, last])
-            if low == high:
-                continue
-            for table in parquet.iter_batches(batch_rows, row_groups=[group], columns=paths):
-                end = start + table.num_rows
-                _check_rows(end, last, done=False)
-                low, high = np.searchsorted(rows_in_file, [start, end])
-                if low < high:
-                    wanted = rows_in_file[low:high]
-                    yield ParquetBatch(file, taken(table, wanted - start), wanted + (first_row - before), wanted)
-                start = end
-            _check_rows(start, last, done=True)
+        edges = np.searchsorted(rows_in_file, starts)
+        wanted_groups = [
+            (group, *bounds)
+            for group, bounds, (low, high) in zip(
+                groups, pairwise(starts.tolist()), pairwise(edges.tolist()), strict=True
+            )
+            if low < high
+        ]
+
+        def some(group: int, start: int, last: int) -> Iterator[ParquetBatch]:
+            with _reader(file, parquet.metadata) as part:
+                for table in part.iter_batches(batch_rows, row_groups=[group], columns=paths):
+                    end = start + table.num_rows
+                    _check_rows(end, last, done=False)
+                    low, high = np.searchsorted(rows_in_file, [start, end])
+                    if low < high:
+                        wanted = rows_in_file[low:high]
+                        yield ParquetBatch(file, taken(table, wanted - start), wanted + (first_row - before), wanted)
+                    start = end
+                _check_rows(start, last, done=True)
+
+        yield from _side_by_side(lambda group: some(*group), wanted_groups)
+
+
+def _side_by_side(read: Callable[[Item], Iterator[Result]], parts: Iterable[Item]) -> Iterator[Result]:
+    """What is read of each part, in order; threads read the parts that follow meanwhile."""
+    return chained((partial(read, part) for part in parts), threads=min(workers(), _MOST_THREADS), ahead=_AHEAD)
+
+
+def _spans(footer: Footer, leaves: list[int] | None, groups: range) -> Iterator[range]:
+    """Row groups that are read together: as many as hold about _SPAN_BYTES, one at least."""
+    sizes = footer.sizes[:, slice(None) if leaves is None else leaves].sum(axis=1, dtype=np.float64)
+    first, size = groups.start, 0.0
+    for group in groups:
+        if size and size + sizes[group] > _SPAN_BYTES:
+            yield range(first, group)
+            first, size = group, 0.0
+        size += sizes[group]
+    if first < groups.stop:
+        yield range(first, groups.stop)
 
 
 def _groups(file: InputFile, footer: Footer) -> tuple[range, Numbers]:
@@ -190,11 +231,7 @@ def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
     file.check_unchanged()
     footer = read_footer(file)
     try:
-        # By its bytes: Arrow takes a name that is no UTF-8 only so.
-        with (
-            pa.OSFile(os.fsencode(file.readable)) as source,
-            pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True) as parquet,
-        ):
+        with _reader(file, None) as parquet:
             yield parquet, footer
     except MemoryError as error:
         raise TitheError(
@@ -204,3 +241,16 @@ def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
         reason = first_line(error)
         raise TitheError(f"{file.path}: is no Parquet file, or is truncated or damaged ({reason})") from error
     file.check_unchanged()
+
+
+@contextmanager
+def _reader(file: InputFile, metadata: pq.FileMetaData | None) -> Iterator[pq.ParquetFile]:
+    """A reader of its own: one reads for one thread only. `metadata` is that of another reader of the file."""
+    # By its bytes: Arrow takes a name that is no UTF-8 only so.
+    with (
+        pa.OSFile(os.fsencode(file.readable)) as source,
+        pq.ParquetFile(
+            source, metadata=metadata, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
+        ) as parquet,
+    ):
+        yield parquet

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from tithe.selection.bad_records import PLACES_KEPT, BadRecords
 from tithe.selection.clustering import BLOCK
 from tithe.selection.errors import TitheError
-from tithe.selection.parallel import ordered_map
+from tithe.selection.parallel import chained, ordered_map
 from tithe.selection.reservoir import Reservoir
 from tithe.selection.weights import summarize, tempered
 from tithe.selection.work.spool import Spool
@@ -91,6 +93,49 @@ def test_ordered_map_passes_errors_on_and_leaves_no_thread() -> None:
     with pytest.raises(ZeroDivisionError):
         list(ordered_map(lambda i: 1 // (3 - i), range(10), threads=2))
     assert threading.active_count() == before
+
+
+def test_streams_come_one_after_the_other_and_few_items_are_made_ahead() -> None:
+    made = [0] * 30
+
+    def stream(number: int) -> Iterator[tuple[int, int]]:
+        for i in range(number % 7 * 3):
+            made[number] += 1
+            time.sleep(0.0005 * (number % 3))
+            yield number, i
+
+    expected = [(number, i) for number in range(30) for i in range(number % 7 * 3)]
+    taken = 0
+    for item in chained((partial(stream, number) for number in range(30)), threads=3, ahead=2):
+        assert item == expected[taken]
+        taken += 1
+        # Of this stream and of the three that follow: those that wait, and one in the hand of each thread.
+        assert sum(made) - taken <= 4 * (2 + 1)
+    assert taken == len(expected)
+
+
+@pytest.mark.parametrize("ends", ["by an error", "since nobody wants more"])
+def test_streams_leave_no_thread(ends: str) -> None:
+    before, stopped = threading.active_count(), []
+
+    def stream(number: int) -> Iterator[int]:
+        try:
+            for i in range(100):
+                yield 1 // (50 - i) if number == 1 and ends == "by an error" else i
+        finally:
+            stopped.append(number)
+
+    items = chained((partial(stream, number) for number in range(9)), threads=2, ahead=3)
+    if ends == "by an error":
+        taken = []
+        with pytest.raises(ZeroDivisionError):
+            taken.extend(items)
+        assert next(items, None) is None
+    else:
+        assert [next(items) for _ in range(40)] == [*range(40)]
+        items.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+    assert {0, 1} <= set(stopped) and len(stopped) <= 4
 
 
 def test_the_spool_gives_back_what_it_got_in_blocks_of_fixed_size(tmp_path: Path) -> None:
