@@ -36,7 +36,7 @@ _KEPT_RATE, _MEMORY_RATE = 1.0e9, 3.0e9
 _CHOOSING = 1.5e-6
 
 # Seconds until the first record is read.
-_START = 2.0
+_START = 1.2
 
 # Bytes of a file of which the rate of hashing is taken.
 _HASHED = 64 << 20
