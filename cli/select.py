@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -154,15 +153,16 @@ def select(
     from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
     from tithe.cli.summary import summary, summary_lines
+    from tithe.selection.corpus.storage import place_of
     from tithe.selection.forecast import forecast
     from tithe.selection.options import Options
     from tithe.selection.pipeline import select as run
 
-    path = None if output in (None, "-") else Path(output)
+    path = None if output in (None, "-") else place_of(output)
     options = Options(
         inputs=inputs,
         output=path,
-        shards=output is not None and output.endswith("/"),
+        shards=output is not None and output.partition("?")[0].endswith("/"),
         encoder=encoder or ("features" if settings["task"] == "regression" else "lexical"),
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,
