@@ -132,8 +132,9 @@ def select(
 ) -> None:
     """Choose a weighted subset of a corpus.
 
-    INPUTs are Parquet or JSONL files, plain or .gz, .zst, .bz2; folders; globs; or
-    - for JSONL on standard input. Next to the subset come FILE.rows.parquet (where
+    INPUTs are Parquet or JSONL files, plain or .gz, .zst, .bz2; folders; globs; all
+    these also by URL (s3://, gs://, hdfs://), as may FILE be; or - for JSONL on
+    standard input. Next to the subset come FILE.rows.parquet (where
     each record is from, why it weighs what it does), FILE.clusters.parquet and
     FILE.manifest.json (what was done, and what the subset is worth).
 

@@ -84,7 +84,7 @@ class ObjectUrl:
         scheme, place, key, query = match[1].lower(), match[2], match[3] or "", match[4] or ""
         if scheme not in _SCHEMES:
             known = ", ".join(f"{name}://" for name in (*_SCHEMES, "file"))
-            raise UsageError(f"{printable(scheme)}://: unknown scheme; there are {known}")
+            raise UsageError(f"{_guarded(url)}: unknown scheme; there are {known}")
         user, _, host = place.rpartition("@")
         if ":" in host and scheme != "hdfs":
             # Nothing of it is shown: a secret was cut where it holds a slash.
@@ -278,11 +278,15 @@ def shown(name: str) -> str:
     try:
         url = ObjectUrl.parse(name)
     except UsageError:
-        # Everything before the last @ could be a secret, and everything after ?.
-        scheme, _, rest = name.partition("://")
-        return f"{scheme}://{printable(rest.rpartition('@')[2].partition('?')[0])}"
+        return _guarded(name)
     key = name.partition("://")[2].partition("?")[0].partition("/")[2]
     return url._shown(printable(key))
+
+
+def _guarded(url: str) -> str:
+    """What may be shown of a URL that is not understood: not what is before the last @, nor what is after ?."""
+    scheme, _, rest = url.partition("://")
+    return printable(f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}")
 
 
 def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[ObjectUrl, Status]]:
@@ -323,14 +327,15 @@ def reason(error: BaseException) -> str | None:
     if "NO_SUCH_BUCKET" in text:
         return "there is no such bucket"
     if re.search(r"NETWORK_CONNECTION|curlCode|CURL error|UNAVAILABLE", text):
-        return f"the store cannot be reached, or was lost; run again ({_short(error)})"
+        return f"the store cannot be reached, or the connection was lost ({_short(error)})"
     return _short(error)
 
 
 def _short(error: BaseException) -> str:
     """What an error says, without where in the store it happened: the URL says that."""
-    text = first_line(error)
-    return re.sub(r"^When .*?: (?=AWS Error)", "", text)[:300]
+    text = re.sub(r"^When .*?: (?=AWS Error)", "", first_line(error))
+    of_curl = re.search(r"curlCode: \d+, ([^;]*)|CURL error \[\d+\]=(.{1,60}?)(?= error_info|$)", text)
+    return (of_curl[1] or of_curl[2] if of_curl else text)[:200]
 
 
 def _matching(folder: ObjectUrl, parts: list[str]) -> Iterator[tuple[ObjectUrl, fs.FileInfo]]:

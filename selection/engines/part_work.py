@@ -189,8 +189,11 @@ def _arrays(folder: str, lengths: str | None) -> Mapping[str, PerRecord]:
 
 
 def hashed(path: Place) -> str:
-    """SHA-256 of a file."""
-    return sha256(path)
+    """SHA-256 of a file. Raises TitheError where it cannot be read."""
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def counted(part: Part, setup: Setup) -> Records:
