@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from tithe.selection.corpus.object_store import ObjectUrl, Status, find, is_url, shown
+from tithe.selection.corpus.object_search import find
+from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
 from tithe.selection.corpus.storage import Place, identity, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
 

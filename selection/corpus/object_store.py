@@ -11,11 +11,9 @@ escaped that is not plain text, and never become names of local files.
 from __future__ import annotations
 
 import errno
-import fnmatch
-import glob
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -138,12 +136,16 @@ class ObjectUrl:
         """Size and time; raises FileNotFoundError where there is no such object, OSError where that cannot be told."""
         info = self.info()
         if info.type != fs.FileType.File:
-            raise self._missing()
-        return _status(info)
+            raise self.missing()
+        return status_of_info(info)
 
     def check_bucket(self) -> None:
-        """Raise FileNotFoundError where there is no such bucket."""
-        if self.with_key("").info().type == fs.FileType.NotFound:
+        """Raise FileNotFoundError where there is no such bucket. Who may read a part of it only need not be told."""
+        try:
+            there = self.with_key("").info().type != fs.FileType.NotFound
+        except OSError:
+            return
+        if not there:
             raise FileNotFoundError(errno.ENOENT, f"there is no bucket {self.host!r}", str(self))
 
     def info(self) -> fs.FileInfo:
@@ -189,10 +191,10 @@ class ObjectUrl:
                 system.delete_file(path)
 
     def delete_empty_folder(self) -> None:
-        """Remove the empty object by which pyarrow keeps a folder alive whose last object was deleted."""
+        """Remove the empty object by which pyarrow keeps a folder alive whose last object it deleted."""
         system, path = self._system()
         with self._translated():
-            if self.key and not system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+            if not system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
                 system.delete_dir(path)
 
     @contextmanager
@@ -200,7 +202,7 @@ class ObjectUrl:
         try:
             yield
         except FileNotFoundError:
-            raise self._missing() from None
+            raise self.missing() from None
         except (OSError, pa.ArrowException) as error:
             raise OSError(errno.EIO, reason(error) or first_line(error), str(self)) from error
 
@@ -212,9 +214,8 @@ class ObjectUrl:
         try:
             system, base = _file_system(root, self.query)
         except (OSError, pa.ArrowException, ValueError) as error:
-            # Not `from error`: pyarrow repeats the URL, with what is secret in it.
-            text = str(error)
-            if "URI" in text and not isinstance(error, OSError):
+            # Neither its text nor `from error`: pyarrow repeats the URL, with what is secret in it.
+            if isinstance(error, ValueError):
                 settings = "after ? only what pyarrow.fs.FileSystem.from_uri knows can stand"
                 raise TitheError(f"{self}: is no URL of a store; {settings}") from None
             raise OSError(errno.EIO, reason(error) or first_line(error), str(self)) from None
@@ -231,8 +232,8 @@ def _file_system(root: str, query: str) -> tuple[fs.FileSystem, str]:
         # The same, patient in another way, of which a URL cannot speak.
         settings: dict[str, Any] = system.__reduce__()[1][0]
         retries = fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS)
-        patience = {"retry_strategy": retries, "request_timeout": _SILENCE, "connect_timeout": _SILENCE}
-        system = fs.S3FileSystem(**{**settings, **patience})
+        settings |= {"retry_strategy": retries, "request_timeout": _SILENCE, "connect_timeout": _SILENCE}
+        system = fs.S3FileSystem(**settings)
     return system, base
 
 
@@ -289,32 +290,6 @@ def _guarded(url: str) -> str:
     return printable(f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}")
 
 
-def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[ObjectUrl, Status]]:
-    """The objects that a URL stands for: one; those below a folder that are wanted, hidden ones passed over; or those
-    that fit a glob. In the order that local files would have.
-
-    Raises OSError where the store cannot be reached or refuses, FileNotFoundError where nothing is there.
-    """
-    info = url.info()
-    if info.type == fs.FileType.File:
-        return [(url, _status(info))]
-    if info.type == fs.FileType.Directory:
-        start = len(url.key)
-        found = [
-            (object_, info)
-            for object_, info in url.children(deep=True)
-            if not _is_hidden(object_.key[start:]) and wanted(object_)
-        ]
-    elif glob.has_magic(url.key):
-        url.check_bucket()
-        found = list({object_: info for object_, info in _matching(url.with_key(""), url.key.split("/"))}.items())
-    else:
-        url.check_bucket()
-        raise url._missing()
-    files = [(object_, _status(info)) for object_, info in found if info.type == fs.FileType.File]
-    return sorted(files, key=lambda file: file[0].key.split("/"))
-
-
 def reason(error: BaseException) -> str | None:
     """What a store says, and what to do; None for an error of another origin, such as a damaged file."""
     text = str(error)
@@ -338,39 +313,8 @@ def _short(error: BaseException) -> str:
     return (of_curl[1] or of_curl[2] if of_curl else text)[:200]
 
 
-def _matching(folder: ObjectUrl, parts: list[str]) -> Iterator[tuple[ObjectUrl, fs.FileInfo]]:
-    """What fits the parts of a glob in a folder, as Python's own glob has it: no hidden names, `**` goes deep."""
-    part, rest = parts[0], parts[1:]
-    if not glob.has_magic(part):
-        below = folder.with_key(f"{folder.key}/{part}".lstrip("/"))
-        if rest:
-            yield from _matching(below, rest)
-        else:
-            yield below, below.info()
-        return
-    if part == "**" and rest:
-        yield from _matching(folder, rest)
-    for child, info in folder.children(deep=False):
-        if child.name.startswith(".") and not part.startswith("."):
-            continue
-        is_folder = info.type == fs.FileType.Directory
-        if part == "**":
-            if is_folder:
-                yield from _matching(child, parts)
-            elif not rest:
-                yield child, info
-        elif fnmatch.fnmatchcase(child.name, part):
-            if not rest:
-                yield child, info
-            elif is_folder:
-                yield from _matching(child, rest)
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/"))
-
-
-def _status(info: fs.FileInfo) -> Status:
+def status_of_info(info: fs.FileInfo) -> Status:
+    """From what pyarrow knows of an object."""
     return Status(int(info.size or 0), int(info.mtime_ns or 0))
 
 

@@ -98,30 +98,39 @@ def test_a_corpus_in_a_store_gives_the_bytes_of_one_that_lies_here(
     assert tithe("replay", "1.jsonl.manifest.json").code == 0
 
 
-@pytest.mark.parametrize("case", ["jsonl", "jsonl.gz", "glob"])
-def test_the_engine_ray_reads_and_writes_there_too(case: str, bucket: Bucket, tithe: Tithe, tmp_path: Path) -> None:
+def ray(folder: Path, *arguments: str) -> None:
+    """A selection by the engine ray, on a cluster of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from tithe.cli.main import main; main()", "select", *arguments, "--engine", "ray"],
+        cwd=folder, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout) == (0, ""), run.stderr
+
+
+def test_the_engine_ray_gives_the_bytes_of_one_process(bucket: Bucket, tithe: Tithe, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the engine ray needs the extra ray")
-    files, name = CORPORA[case]
+    both(bucket, tmp_path, {"c.jsonl": lines(RECORDS)})
+    assert tithe("select", "c.jsonl", "-o", "s.parquet", *BUDGET).code == 0
+    ray(tmp_path, bucket.url("c.jsonl"), "-o", bucket.url("out/s.parquet"), *BUDGET)
+    for name in OUTPUTS[:2]:
+        assert bucket.get(f"out/{name}") == (tmp_path / name).read_bytes()
+
+
+def test_the_engine_ray_writes_shards_there(bucket: Bucket, tithe: Tithe, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the engine ray needs the extra ray")
+    files, name = CORPORA["glob"]
     both(bucket, tmp_path, files)
-    for number, given in enumerate((name, bucket.url(name))):
-        subset = bucket.url(f"{number}/s.parquet")
-        folder = bucket.url(f"{number}/shards/")
-        for output in (subset, folder):
-            command = ["select", given, "-o", output, "--engine", "ray", "--work-dir", f"w{number}", *BUDGET]
-            run = subprocess.run(
-                [sys.executable, "-c", "from tithe.cli.main import main; main()", *command],
-                cwd=tmp_path, capture_output=True, text=True, timeout=300,
-            )  # fmt: skip
-            assert (run.returncode, run.stdout) == (0, ""), run.stderr
-    of_each = [[key for key in bucket.objects() if key.startswith(f"{number}/")] for number in (0, 1)]
-    assert [key[2:] for key in of_each[0]] == [key[2:] for key in of_each[1]]
-    assert any(key.startswith("1/shards/part-00000.") for key in of_each[1])
-    for one, other in zip(*of_each, strict=True):
-        if not one.endswith((".rows.parquet", ".manifest.json")):
-            assert bucket.get(one) == bucket.get(other)
-    for output in ("1/s.parquet", "1/shards"):
-        ran = tithe("verify", bucket.url(f"{output}.manifest.json"))
-        assert (ran.code, ran.out.count("holds")) == (0, 6), ran.out + ran.err
+    ray(tmp_path, name, "-o", "shards/", "--work-dir", "w0", *BUDGET)
+    ray(tmp_path, bucket.url(name), "-o", bucket.url("shards/"), "--work-dir", "w1", *BUDGET)
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("shards*") if path.is_file()]
+    written += [f"shards/{path.name}" for path in (tmp_path / "shards").iterdir()]
+    assert sorted(written) == [key for key in bucket.objects() if key.startswith("shards")]
+    assert [name for name in written if name.startswith("shards/part-00001.")]
+    for name in written:
+        if not name.endswith((".rows.parquet", ".manifest.json")):
+            assert bucket.get(name) == (tmp_path / name).read_bytes()
+    ran = tithe("verify", bucket.url("shards.manifest.json"))
+    assert (ran.code, ran.out.count("holds")) == (0, 6), ran.out + ran.err
     assert not [path for path in (tmp_path / "w1").iterdir() if path.name.startswith("tithe-")]
 
 
