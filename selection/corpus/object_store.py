@@ -206,7 +206,8 @@ class ObjectUrl:
         except (OSError, pa.ArrowException) as error:
             raise OSError(errno.EIO, reason(error) or first_line(error), str(self)) from error
 
-    def _missing(self) -> FileNotFoundError:
+    def missing(self) -> FileNotFoundError:
+        """What to raise where it is not there."""
         return FileNotFoundError(errno.ENOENT, "no such object", str(self))
 
     def _system(self) -> tuple[fs.FileSystem, str]:
