@@ -12,6 +12,7 @@ import click
 
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
+from tithe.cli.places import WORK_FOLDER
 from tithe.selection.sizes import readable
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _WORK_DIR = click.option(
     "--work-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=WORK_FOLDER,
     metavar="DIR",
     help="The folder.  [default: the user's cache folder]",
 )

@@ -10,10 +10,11 @@ import click
 
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+from tithe.cli.places import LOCAL_FILE
 
 
 @click.command(context_settings={"max_content_width": 80})
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The records, as JSONL.")
+@click.option("-o", "--output", type=LOCAL_FILE, metavar="FILE", help="The records, as JSONL.")
 @apply([*INPUTS, *CLUSTERS])
 @click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
 @apply([*JSON, *CONDUCT])

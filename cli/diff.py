@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
+from tithe.cli.places import PLACE
 
 if TYPE_CHECKING:
-    from tithe.selection.provenance.diff import Change, Difference, Place
+    from tithe.selection.corpus.storage import Place
+    from tithe.selection.provenance import diff as differences
+    from tithe.selection.provenance.diff import Change, Difference
 
 # Records that are named; --json names all.
 _NAMED = 5
 
 
 @click.command(context_settings={"max_content_width": 80})
-@click.argument("before", type=click.Path(path_type=Path), metavar="A")
-@click.argument("after", type=click.Path(path_type=Path), metavar="B")
+@click.argument("before", type=PLACE, metavar="A")
+@click.argument("after", type=PLACE, metavar="B")
 @apply(JSON)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
-def diff(before: Path, after: Path, as_json: bool) -> None:
+def diff(before: Place, after: Place, as_json: bool) -> None:
     """Show what differs between two selections.
 
     A and B are files OUT.manifest.json of `tithe select`, with their rows files
@@ -35,10 +37,12 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
     tithe diff old.parquet.manifest.json new.parquet.manifest.json
     """
     # Late, so that --help does not wait for numpy and pyarrow.
+    from tithe.selection.provenance.at_hand import at_hand
     from tithe.selection.provenance.diff import difference
     from tithe.selection.provenance.record import read_record
 
-    found = difference(read_record(before), read_record(after))
+    with at_hand(before) as first, at_hand(after) as second:
+        found = difference(read_record(first), read_record(second))
     if as_json:
         print_json("diff", {"before": str(before), "after": str(after), "same": found.nothing, **asdict(found)})
         return
@@ -70,7 +74,7 @@ def _changed(head: str, changes: Iterable[Change]) -> Iterable[str]:
         yield f"{head:<9} {change.name}: {_shown(change.before)} → {_shown(change.after)}"
 
 
-def _places(head: str, places: tuple[Place, ...]) -> Iterable[str]:
+def _places(head: str, places: tuple[differences.Place, ...]) -> Iterable[str]:
     for place in places[:_NAMED]:
         yield f"{head:<9} {_shown(place.file)}, row {place.row_in_file:,}"
     if len(places) > _NAMED:

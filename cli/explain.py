@@ -14,6 +14,7 @@ from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
 
 if TYPE_CHECKING:
+    from tithe.selection.corpus.storage import Place
     from tithe.selection.provenance.explain import Explanation, Standing
 
 # Characters of a text in a line.
@@ -26,7 +27,7 @@ _SHOWN = 60
 @WORK_DIR
 @ALLOW_CODE
 @apply([*JSON, *CONDUCT])
-def explain(manifest: Path, row: int, work_dir: Path | None, allow_code: bool, as_json: bool, quiet: bool) -> None:
+def explain(manifest: Place, row: int, work_dir: Path | None, allow_code: bool, as_json: bool, quiet: bool) -> None:
     """Tell why a record was selected, or was not.
 
     MANIFEST is the file OUT.manifest.json of `tithe select`. Shown are the cluster
@@ -39,6 +40,7 @@ def explain(manifest: Path, row: int, work_dir: Path | None, allow_code: bool, a
     """
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
+    from tithe.selection.provenance.at_hand import at_hand
     from tithe.selection.provenance.explain import explain as run
     from tithe.selection.provenance.record import read_record
 
@@ -48,7 +50,8 @@ def explain(manifest: Path, row: int, work_dir: Path | None, allow_code: bool, a
 
     progress = terminal_progress(quiet=quiet)
     maker = encoder_maker(allow_code=allow_code)
-    found = run(read_record(manifest), row, maker, work_dir=work_dir, progress=progress, notify=notify)
+    with at_hand(manifest) as path:
+        found = run(read_record(path), row, maker, work_dir=work_dir, progress=progress, notify=notify)
     if as_json:
         print_json("explain", {"manifest": str(manifest), **asdict(found)})
         return

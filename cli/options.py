@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from tithe.cli.config_file import use_config
+from tithe.cli.places import WORK_FOLDER
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -100,7 +101,7 @@ CLUSTERS: list[Callable[[Any], Any]] = [
     ),
     click.option(
         "--work-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=WORK_FOLDER,
         metavar="DIR",
         help="Embeddings and clusters are kept here, and found again.  [default: the user's cache folder]",
     ),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from tithe.cli.places import PLACE, WORK_FOLDER
 
 if TYPE_CHECKING:
     from tithe.selection.embedded import Encoder
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 # Something is not what the manifest says.
 DRIFTED = 3
 
-MANIFEST = click.argument("manifest", type=click.Path(path_type=Path), metavar="MANIFEST")
+MANIFEST = click.argument("manifest", type=PLACE, metavar="MANIFEST")
 
 ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Run the code that the manifest names.")
 
 WORK_DIR = click.option(
     "--work-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=WORK_FOLDER,
     metavar="DIR",
     help="Folder of kept embeddings and clusters.  [default: as recorded]",
 )

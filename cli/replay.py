@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
+from tithe.cli.places import PLACE
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, WORK_DIR, check_losses, encoder_maker
+
+if TYPE_CHECKING:
+    from tithe.selection.corpus.storage import Place
 
 
 @click.command(context_settings={"max_content_width": 80})
 @MANIFEST
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The subset.  [default: none]")
+@click.option("-o", "--output", type=PLACE, metavar="FILE", help="The subset.  [default: none]")
 @WORK_DIR
 @ALLOW_CODE
 @click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
@@ -23,8 +28,8 @@ from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, WORK_DIR,
 @click.pass_context
 def replay(
     context: click.Context,
-    manifest: Path,
-    output: Path | None,
+    manifest: Place,
+    output: Place | None,
     work_dir: Path | None,
     allow_code: bool,
     force: bool,
@@ -46,6 +51,7 @@ def replay(
     """
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
+    from tithe.selection.provenance.at_hand import at_hand
     from tithe.selection.provenance.record import read_record
     from tithe.selection.provenance.replay import replay as run
 
@@ -53,19 +59,20 @@ def replay(
         if not quiet:
             click.echo(message, err=True)
 
-    record = read_record(manifest)
-    check_losses(record.options, allow_code=allow_code)
-    found = run(
-        record,
-        encoder_maker(allow_code=allow_code),
-        output,
-        engine_of=engine_of,
-        work_dir=work_dir,
-        overwrite=force,
-        stdin=sys.stdin.buffer,
-        progress=terminal_progress(quiet=quiet),
-        notify=notify,
-    )
+    with at_hand(manifest) as path:
+        record = read_record(path)
+        check_losses(record.options, allow_code=allow_code)
+        found = run(
+            record,
+            encoder_maker(allow_code=allow_code),
+            output,
+            engine_of=engine_of,
+            work_dir=work_dir,
+            overwrite=force,
+            stdin=sys.stdin.buffer,
+            progress=terminal_progress(quiet=quiet),
+            notify=notify,
+        )
     if as_json:
         print_json(
             "replay",

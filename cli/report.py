@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
+from tithe.cli.places import LOCAL_FILE, PLACE
+
+if TYPE_CHECKING:
+    from tithe.selection.corpus.storage import Place
 
 
 @click.command(context_settings={"max_content_width": 80})
-@click.argument("manifest", type=click.Path(path_type=Path), metavar="MANIFEST")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The page: one HTML file.")
+@click.argument("manifest", type=PLACE, metavar="MANIFEST")
+@click.option("-o", "--output", type=LOCAL_FILE, metavar="FILE", help="The page: one HTML file.")
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
 @apply(JSON)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
-def report(manifest: Path, output: Path | None, force: bool, as_json: bool) -> None:
+def report(manifest: Place, output: Path | None, force: bool, as_json: bool) -> None:
     """Show what a subset is worth, as one HTML page.
 
     MANIFEST is the file OUT.manifest.json of `tithe select`, with the files that it
@@ -29,8 +34,10 @@ def report(manifest: Path, output: Path | None, force: bool, as_json: bool) -> N
     if output is None:
         raise click.UsageError("-o FILE is needed: where the page goes")
     # Late, so that --help does not wait for numpy and pyarrow.
+    from tithe.selection.provenance.at_hand import at_hand
     from tithe.selection.report.make import make_report
 
-    make_report(manifest, output, overwrite=force)
+    with at_hand(manifest) as path:
+        make_report(path, output, overwrite=force)
     if as_json:
         print_json("report", {"manifest": str(manifest), "path": str(output)})

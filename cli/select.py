@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -133,8 +132,9 @@ def select(
 ) -> None:
     """Choose a weighted subset of a corpus.
 
-    INPUTs are Parquet or JSONL files, plain or .gz, .zst, .bz2; folders; globs; or
-    - for JSONL on standard input. Next to the subset come FILE.rows.parquet (where
+    INPUTs are Parquet or JSONL files, plain or .gz, .zst, .bz2; folders; globs; all
+    these also by URL (s3://, gs://, hdfs://), as may FILE be; or - for JSONL on
+    standard input. Next to the subset come FILE.rows.parquet (where
     each record is from, why it weighs what it does), FILE.clusters.parquet and
     FILE.manifest.json (what was done, and what the subset is worth).
 
@@ -154,15 +154,16 @@ def select(
     from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
     from tithe.cli.summary import summary, summary_lines
+    from tithe.selection.corpus.storage import place_of
     from tithe.selection.forecast import forecast
     from tithe.selection.options import Options
     from tithe.selection.pipeline import select as run
 
-    path = None if output in (None, "-") else Path(output)
+    path = None if output in (None, "-") else place_of(output)
     options = Options(
         inputs=inputs,
         output=path,
-        shards=output is not None and output.endswith("/"),
+        shards=output is not None and output.partition("?")[0].endswith("/"),
         encoder=encoder or ("features" if settings["task"] == "regression" else "lexical"),
         features=tuple(name.strip() for names in features for name in names.split(",")),
         **settings,

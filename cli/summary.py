@@ -7,6 +7,7 @@ from typing import Any
 
 from tithe.selection.errors import printable
 from tithe.selection.pipeline import Selection
+from tithe.selection.whole import beside
 
 # Groups that have a line each.
 _GROUPS_SHOWN = 12
@@ -36,7 +37,7 @@ def summary(selections: Sequence[Selection]) -> dict[str, Any]:
         "subsets": [
             {
                 "path": str(selection.path),
-                "manifest": f"{selection.path}.manifest.json",
+                "manifest": str(selection.path and beside(selection.path, ".manifest.json")),
                 "records": selection.manifest["weights"]["count"],
                 "lines": selection.manifest["subset"]["lines"],
                 "weight": selection.manifest["weights"]["total"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, encoder_maker
 
 if TYPE_CHECKING:
+    from tithe.selection.corpus.storage import Place
     from tithe.selection.provenance.verify import Verification
 
 _EXIT_CODES = {"holds": 0, "drifted": DRIFTED, "unknown": 1}
@@ -22,7 +22,7 @@ _EXIT_CODES = {"holds": 0, "drifted": DRIFTED, "unknown": 1}
 @ALLOW_CODE
 @apply([*JSON, *CONDUCT])
 @click.pass_context
-def verify(context: click.Context, manifest: Path, allow_code: bool, as_json: bool, quiet: bool) -> None:
+def verify(context: click.Context, manifest: Place, allow_code: bool, as_json: bool, quiet: bool) -> None:
     """Tell whether a subset is still what its manifest says.
 
     MANIFEST is the file OUT.manifest.json of `tithe select`. Checked are its own

@@ -103,7 +103,7 @@ class Appraisal:
         return [
             {
                 "row": int(self.rows[i]),
-                "file": os.fsencode(self.corpus.files[file].path).decode("utf-8", "backslashreplace"),
+                "file": os.fsencode(str(self.corpus.files[file].path)).decode("utf-8", "backslashreplace"),
                 "row_in_file": int(row_in_file),
                 "weight": float(weights[i]),
                 "share": float(weights[i]) / sum_of_weights,

@@ -13,6 +13,7 @@ from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.corpus import Corpus, check_field, open_corpus
+from tithe.selection.corpus.storage import open_binary
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
 from tithe.selection.frame.marks import check_marked_fields
@@ -121,7 +122,7 @@ def forecast(
                 assert rule is not None
                 trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
         if trial.records == trial.bad:
-            raise TitheError(f"{options.inputs[0]}: the input holds no usable records")
+            raise TitheError(f"{options.first_input}: the input holds no usable records")
         mean = None if options.tokens is None else mean_of_some(options, corpus, rule, bad)
         hashing = sum(file.size for file in corpus.files) / _hashing_rate(corpus)
     plan = options.plan(trial.records, mean)
@@ -178,7 +179,7 @@ def _memory(plan: Plan, dimensions: int) -> int:
 def _hashing_rate(corpus: Corpus) -> float:
     """Bytes a second."""
     source = corpus.files[0].source
-    with source.open("rb") as file, TemporaryDirectory(prefix="tithe-") as folder:
+    with open_binary(source) as file, TemporaryDirectory(prefix="tithe-") as folder:
         part = Path(folder, "part")
         part.write_bytes(file.read(_HASHED))
         start = time.perf_counter()

@@ -90,7 +90,7 @@ def lay(
     embedded = embed(options, corpus, rule, encoder, bad, work, key, stages)
     records = corpus.row_count()
     if records == 0:
-        raise TitheError(f"{options.inputs[0]}: the input holds no records")
+        raise TitheError(f"{options.first_input}: the input holds no records")
     tokens, mean = None, None
     if options.tokens is not None:
         tokens = count_tokens(options, corpus, rule, bad, embedded.lengths, stages)
@@ -181,7 +181,7 @@ def find_centroids(
         rng = np.random.default_rng([options.cluster_seed, TRAINING_STREAM])
         points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
-        raise TitheError(f"{options.inputs[0]}: none of the {records} records can be used")
+        raise TitheError(f"{options.first_input}: none of the {records} records can be used")
     k = min(plan.clusters, len(points))
     with stages("train", clustering.training_visits(len(points), k)) as advance:
         centroids = clustering.train(points, k, seed=options.cluster_seed, advance=advance)

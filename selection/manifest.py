@@ -8,7 +8,6 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from tithe.selection import blas
 from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.storage import Place, open_binary
 from tithe.selection.designs.sampling import Sample
 from tithe.selection.frame.frame import Frame
 from tithe.selection.frame.groups import describe_groups
@@ -176,17 +176,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def sha256(path: Path, advance: Callable[[int], object] = lambda count: None) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; tells `advance` how many it has read."""
+def sha256(path: Place, advance: Callable[[int], object] = lambda count: None) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; tells `advance` how many it has read. Raises OSError."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             advance(len(chunk))
     return digest.hexdigest()
 
 
-def sha256_of_all(paths: Sequence[Path], advance: Callable[[int], object]) -> list[str]:
+def sha256_of_all(paths: Sequence[Place], advance: Callable[[int], object]) -> list[str]:
     """The SHA-256 of several files, on all cores (hashing releases the GIL)."""
     return list(ordered_map(lambda path: sha256(path, advance), paths))
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
+from tithe.selection.corpus.object_store import shown
+from tithe.selection.corpus.storage import Place
 from tithe.selection.designs.allocation import Wanted, parse_shares
 from tithe.selection.errors import UsageError, first_line
 from tithe.selection.frame.conditions import parse_conditions
@@ -28,7 +30,7 @@ class Options:
     """The options of a selection; the field names are those of the command line and of configuration files."""
 
     inputs: tuple[str, ...]
-    output: Path | None
+    output: Place | None
     """None writes JSONL to standard output, and nothing else."""
     shards: bool = False
     """Whether the output is a folder, of a file for each part of the corpus."""
@@ -173,7 +175,6 @@ class Options:
             "--group-by": self.group_by is not None,
             "--tokens": self.tokens is not None,
             "standard input": "-" in self.inputs,
-            "inputs by URL": any("://" in name for name in self.inputs),
             f"a folder with --weights-as {self.shape}": self.shards and self.shape in ("replicate", "resample"),
         }
         if any(not_yet.values()):
@@ -332,9 +333,14 @@ class Options:
         return self.store_dtype or ("float16" if self.unit_length else "float32")
 
     @property
+    def first_input(self) -> str:
+        """For error messages."""
+        return shown(self.inputs[0])
+
+    @property
     def scratch(self) -> Path | None:
         """The folder in which a run keeps what it has no room for in memory; None: the system's for temporary files."""
-        return self.work_dir or (None if self.output is None else self.output.parent)
+        return self.work_dir or (self.output.parent if isinstance(self.output, Path) else None)
 
     @property
     def unit_length(self) -> bool:
@@ -372,6 +378,7 @@ class Options:
         """For the manifest, under the names of the command line: what the selection depends on."""
         values = asdict(self)
         values["output"] = "-" if self.output is None else str(self.output)
+        values["inputs"], values["exclude"] = [*map(shown, self.inputs)], [*map(shown, self.exclude)]
         values["work_dir"] = None if self.work_dir is None else str(self.work_dir)
         values["lambda"] = "auto" if self.smoothness is None else values["smoothness"]
         values["weights_as"], values["weight_scale"], values["for"] = self.shape, self.scale, self.trainer
@@ -379,7 +386,7 @@ class Options:
         return values
 
     @classmethod
-    def from_recorded(cls, recorded: Mapping[str, Any], *, output: Path | None, work_dir: Path | None) -> Options:
+    def from_recorded(cls, recorded: Mapping[str, Any], *, output: Place | None, work_dir: Path | None) -> Options:
         """The inverse of `recorded`, with other places for what is written.
 
         Raises UsageError for options of another version of tithe.

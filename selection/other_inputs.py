@@ -5,25 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tithe.selection.corpus.storage import Place, place_of, status_of
 from tithe.selection.manifest import sha256
 from tithe.selection.options import Options
 
 _FILE = "file:"
 
 
-def other_inputs(options: Options) -> list[tuple[str, Path]]:
+def other_inputs(options: Options) -> list[tuple[str, Place]]:
     """Files of losses, the tokenizer, the rows files of earlier subsets: each with the option that names it."""
     specs = {"--loss": options.loss, "--validation-loss": options.validation_loss or ""}
-    losses = [(name, Path(spec.removeprefix(_FILE))) for name, spec in specs.items() if spec.startswith(_FILE)]
+    files = {name: spec.removeprefix(_FILE) for name, spec in specs.items() if spec.startswith(_FILE)}
+    found: list[tuple[str, Place]] = [(name, Path(file)) for name, file in files.items()]
     tokenizer = Path(options.tokenizer or "", "tokenizer.json")
     if options.tokenizer is not None and tokenizer.is_file():
-        losses.append(("--tokenizer", tokenizer))
-    return [*losses, *(("--exclude", Path(f"{subset}.rows.parquet")) for subset in options.exclude)]
+        found.append(("--tokenizer", tokenizer))
+    return [*found, *(("--exclude", place_of(subset, ".rows.parquet")) for subset in options.exclude)]
 
 
 def describe_other_inputs(options: Options) -> list[dict[str, Any]]:
     """For the manifest."""
     return [
-        {"option": option, "path": str(path), "size": path.stat().st_size, "sha256": sha256(path)}
+        {"option": option, "path": str(path), "size": status_of(path).size, "sha256": sha256(path)}
         for option, path in other_inputs(options)
     ]

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tithe.selection.corpus import Compression, InputFile
+from tithe.selection.corpus.object_store import ObjectUrl, shown
+from tithe.selection.corpus.storage import Place, files_in, identity, kind_of, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.manifest import sha256, to_json
 from tithe.selection.provenance.seal import sealed
+from tithe.selection.upload import upload
 from tithe.selection.whole import beside, check_target, sync, work_folder_beside
+from tithe.selection.work.folder import writing
 
 SubsetFormat = Literal["parquet", "jsonl"]
 
@@ -27,6 +31,8 @@ _SUFFIXES: dict[str, tuple[SubsetFormat, Compression | None]] = {
     ".jsonl.zst": ("jsonl", "zstd"),
 }
 
+# Of the subset, the rows and clusters files and the manifest.
+_ENDINGS = ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")
 
 _SHARD = re.compile(r"part-\d{5,}\.(parquet|jsonl)")
 
@@ -38,79 +44,96 @@ class Outputs:
     Of several fractions, each has such files of its own: OUT-0.1.parquet and so on, for OUT.parquet.
     """
 
-    path: Path | None
+    path: Place | None
     """What the user named; None for JSONL on standard output, without the others."""
     format: SubsetFormat
     compression: Compression | None
-    subsets: tuple[Path, ...]
+    subsets: tuple[Place, ...]
     """The largest first."""
     shards: bool = False
     """Whether the subset is a folder of several files, of the format of the inputs."""
 
     @classmethod
     def of(
-        cls, path: Path | None, fractions: Sequence[float] = (), *, overwrite: bool, shards: bool = False
+        cls, path: Place | None, fractions: Sequence[float] = (), *, overwrite: bool, shards: bool = False
     ) -> Outputs:
         """The outputs of a run.
 
-        Raises UsageError for a name without a known suffix, TitheError for files that exist unless `overwrite`, and for
-        a folder that holds something else than shards.
+        Raises UsageError for a name without a known suffix, TitheError for files that exist unless `overwrite`, for a
+        folder that holds something else than shards, and where a store cannot be asked.
         """
+        outputs = cls.named(path, fractions, shards=shards)
+        try:
+            if isinstance(path, ObjectUrl):
+                path.check_bucket()
+            for target in outputs.targets():
+                if shards and target == path:
+                    _check_folder(target, overwrite=overwrite)
+                else:
+                    check_target(target, overwrite=overwrite)
+        except OSError as error:
+            raise TitheError(f"{error.filename or path}: {error.strerror}") from error
+        return outputs
+
+    @classmethod
+    def named(cls, path: Place | None, fractions: Sequence[float] = (), *, shards: bool = False) -> Outputs:
+        """The same, whatever is there already. Raises UsageError for a name without a known suffix."""
         if path is None:
             return cls(None, "jsonl", None, ())
         if shards:
-            outputs = cls(path, "jsonl", None, (path,), shards=True)
-            _check_folder(path, overwrite=overwrite)
-            for target in outputs.targets()[1:]:
-                check_target(target, overwrite=overwrite)
-            return outputs
+            return cls(path, "jsonl", None, (path,), shards=True)
         suffix = next((s for s in _SUFFIXES if path.name.endswith(s) and path.name != s), None)
         if suffix is None:
             raise UsageError(f"{path}: the output's name must end in {', '.join(_SUFFIXES)}, or be -")
-        subsets = (path,)
+        subsets: tuple[Place, ...] = (path,)
         if len(fractions) > 1:
             stem = path.name.removesuffix(suffix)
             subsets = tuple(path.with_name(f"{stem}-{part:g}{suffix}") for part in sorted(fractions, reverse=True))
-        outputs = cls(path, *_SUFFIXES[suffix], subsets)
-        for target in outputs.targets():
-            check_target(target, overwrite=overwrite)
-        return outputs
+        return cls(path, *_SUFFIXES[suffix], subsets)
 
     def of_format(self, format: SubsetFormat) -> Outputs:
         """The same; shards are of this format."""
         return replace(self, format=format) if self.shards else self
 
-    def targets(self) -> list[Path]:
+    def targets(self) -> list[Place]:
         """All files: of each subset itself, the rows and clusters files, and the manifest."""
         return [target for subset in self.subsets for target in _files_of(subset)]
 
     def folder_of_the_run(self) -> str | None:
         """For the manifest: the current folder, as seen from that of the outputs. Relative names were meant from it."""
+        if isinstance(self.path, ObjectUrl):
+            return str(Path.cwd())  # nothing is seen from a store
         return None if self.path is None else os.path.relpath(Path.cwd(), self.path.parent.resolve())
 
     def check_apart_from(self, inputs: Iterable[InputFile], given: Iterable[str]) -> None:
         """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
-        targets = {target.resolve() for target in self.targets()}
+        targets = {identity(target) for target in self.targets()}
         for file in inputs:
-            if not targets.isdisjoint([file.path.resolve(), *file.path.resolve().parents]):
+            parts = identity(file.path)
+            if not targets.isdisjoint(parts[:end] for end in range(1, len(parts) + 1)):
                 raise UsageError(f"{file.path}: is an input and an output; choose another name for the output")
         for name in given:
-            if name != "-" and (folder := Path(name)).is_dir():
-                for target in targets:
-                    if target.is_relative_to(folder.resolve()):
-                        raise UsageError(
-                            f"{self.path}: lies in the input folder {name}, which would include it next time"
-                        )
+            folder = identity(place_of(name))
+            within = any(target[: len(folder)] == folder for target in targets)
+            if name != "-" and within and kind_of(place_of(name)) == "folder":
+                raise UsageError(
+                    f"{self.path}: lies in the input folder {shown(name)}, which would include it next time"
+                )
 
     @contextmanager
-    def work_folder(self) -> Iterator[Path]:
+    def work_folder(self, spare: Path | None = None) -> Iterator[Path]:
         """A folder for all that is unfinished, removed at the end whatever happens.
 
-        Beside the output; among the system's temporary files where that is standard output. Raises TitheError
-        where the folder cannot be made or another run is using it.
+        Beside the output. Where that is in a store, in the folder `spare`, which other machines may share; without one,
+        and for standard output, among the system's temporary files. Raises TitheError where the folder cannot be made
+        or another run is using it.
         """
-        if self.path is None:
-            with tempfile.TemporaryDirectory(prefix="tithe-") as name:
+        if not isinstance(self.path, Path):
+            spare = spare if isinstance(self.path, ObjectUrl) else None
+            if spare is not None:
+                with writing(spare):
+                    spare.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="tithe-", dir=spare) as name:
                 yield Path(name)
             return
         with work_folder_beside(self.path) as folder:
@@ -122,7 +145,7 @@ class Outputs:
         """Move the finished files from the work folder into place; of each subset a manifest, and the number of lines.
 
         All of them are on disk before the first is moved. Old manifests are removed first: they must not vouch
-        for files that they do not know.
+        for files that they do not know. Into a store they are uploaded; see upload.
         """
         if self.path is None:
             assert stdout is not None
@@ -130,18 +153,18 @@ class Outputs:
                 shutil.copyfileobj(file, stdout)
             stdout.flush()
             return
-        moves: list[tuple[Path, Path]] = []
+        files: list[tuple[Path, Any]] = []
+        vouching: list[tuple[Path, Any]] = []
         for number, subset in enumerate(self.subsets):
-            moves += _finish(staging(folder, number), subset, manifests[number], lines[number])
-        for source, _ in moves:
-            sync(source)
-        for subset in self.subsets:
-            _files_of(subset)[-1].unlink(missing_ok=True)
-        for source, target in moves:
-            if source.is_dir() and target.is_dir():
-                target.replace(folder / "replaced")  # no folder takes the place of one that holds something
-            source.replace(target)
-        sync(self.path.parent)
+            sources = _finish(staging(folder, number), subset.name, manifests[number], lines[number])
+            *others, manifest = zip(sources, _files_of(subset), strict=True)
+            files += others
+            vouching.append(manifest)
+        if isinstance(self.path, ObjectUrl):
+            upload(files, vouching)
+        else:
+            _put_in_place(folder, files, vouching)
+            sync(self.path.parent)
 
     def vouched_for(self, number: int) -> list[dict[str, Any]]:
         """Name, size and SHA-256 of the files of one subset, without the manifest, as they lie there."""
@@ -152,46 +175,57 @@ class Outputs:
         ]
 
 
-def _described(file: Path, name: str) -> dict[str, Any]:
-    return {"path": name, "size": file.stat().st_size, "sha256": sha256(file)}
+def _put_in_place(folder: Path, files: Sequence[tuple[Path, Path]], manifests: Sequence[tuple[Path, Path]]) -> None:
+    moves = [*files, *manifests]
+    for source, _ in moves:
+        sync(source)
+    for _, target in manifests:
+        target.unlink(missing_ok=True)
+    for source, target in moves:
+        if source.is_dir() and target.is_dir():
+            target.replace(folder / "replaced")  # no folder takes the place of one that holds something
+        source.replace(target)
 
 
-def _files_of(subset: Path) -> list[Path]:
+def _described(file: Place, name: str) -> dict[str, Any]:
+    return {"path": name, "size": status_of(file).size, "sha256": sha256(file)}
+
+
+def _files_of(subset: Place) -> list[Place]:
     """The subset, the rows and clusters files, and the manifest: last because it vouches for the others."""
-    return [beside(subset, ending) for ending in ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")]
+    return [beside(subset, ending) for ending in _ENDINGS]
 
 
-def _finish(folder: Path, subset: Path, manifest: dict[str, Any], lines: int) -> list[tuple[Path, Path]]:
-    """Write the manifest; what is to be moved where."""
+def _finish(folder: Path, name: str, manifest: dict[str, Any], lines: int) -> list[Path]:
+    """Write the manifest of the subset of this name; the files that `_files_of` has places for."""
     staged_manifest = folder / "manifest.json"
     sources = [staged_subset(folder), staged_rows(folder), staged_clusters(folder), staged_manifest]
-    moves = list(zip(sources, _files_of(subset), strict=True))
     written: list[dict[str, Any]] = [
-        _described(file, name)
-        for source, target in moves
-        if source != staged_manifest
-        for file, name in _parts(source, target.name)
+        _described(file, part)
+        for source, ending in zip(sources[:-1], _ENDINGS, strict=False)
+        for file, part in _parts(source, name + ending)
     ]
     written[0]["lines"] = lines
     # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
     text = to_json({**manifest, "outputs": written})
     staged_manifest.write_bytes(sealed(text.encode("utf-8", "backslashreplace")))
-    return moves
+    return sources
 
 
-def _parts(source: Path, name: str) -> list[tuple[Path, str]]:
+def _parts(source: Place, name: str) -> list[tuple[Place, str]]:
     """The files of an output, with their names beside the manifest."""
-    return [(file, f"{name}/{file.name}") for file in sorted(source.iterdir())] if source.is_dir() else [(source, name)]
+    if kind_of(source) == "folder":
+        return [(file, f"{name}/{file.name}") for file in files_in(source)]
+    return [(source, name)]
 
 
-def _check_folder(path: Path, *, overwrite: bool) -> None:
-    if not os.path.lexists(path):
-        return
-    if not path.is_dir():
+def _check_folder(path: Place, *, overwrite: bool) -> None:
+    kind = kind_of(path)
+    if kind == "file":
         raise TitheError(f"{path}: is no folder; shards need one")
-    if not overwrite:
+    if kind is not None and not overwrite:
         raise TitheError(f"{path}: exists already; --force overwrites it")
-    for file in path.iterdir():
+    for file in files_in(path) if kind is not None else ():
         if not _SHARD.fullmatch(file.name):
             raise TitheError(f"{path}: holds {file.name!r}, which is no shard; it is not overwritten")
 

@@ -12,6 +12,7 @@ import numpy as np
 from tithe.selection.choose import Notify, choose, loss_source
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, check_field, open_corpus
+from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import Encoder
 from tithe.selection.engines.engine import Engine, Local
 from tithe.selection.engines.gathered import GatheredCorpus
@@ -41,7 +42,7 @@ _LINES_STREAM = 8
 class Selection:
     """A finished subset."""
 
-    path: Path | None
+    path: Place | None
     """Where it is; None: it went to standard output."""
     manifest: dict[str, Any]
     weights: WeightSummary
@@ -80,7 +81,7 @@ def select(
     outputs = Outputs.of(options.output, options.fraction, overwrite=options.force, shards=options.shards)
     losses = loss_source(options, options.loss)
     validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
-    with outputs.work_folder() as folder:
+    with outputs.work_folder(options.work_dir) as folder:
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")

@@ -17,7 +17,7 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     """A row for each selected record, in input order, with its number of copies where the subset repeats records."""
     clusters, sample, at = outcome.ground.clusters, outcome.sample, outcome.sample.positions
     files, rows_in_file = corpus.locate(outcome.rows)
-    names = pa.array([os.fsencode(file.path).decode("utf-8", "backslashreplace") for file in corpus.files])
+    names = pa.array([os.fsencode(str(file.path)).decode("utf-8", "backslashreplace") for file in corpus.files])
     table = pa.table(
         {
             "file": pa.DictionaryArray.from_arrays(pa.array(files, pa.int32()), names).cast(pa.string()),

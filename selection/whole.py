@@ -13,15 +13,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar, cast
 
+from tithe.selection.corpus.storage import Place, kind_of
 from tithe.selection.errors import TitheError
 
+_Place = TypeVar("_Place", bound=Place)
 
-def check_target(path: Path, *, overwrite: bool) -> None:
+
+def check_target(path: Place, *, overwrite: bool) -> None:
     """Raise TitheError where `path` is a folder, or exists and may not be overwritten."""
-    if path.is_dir():
+    kind = kind_of(path)
+    if kind == "folder":
         raise TitheError(f"{path}: is a folder; the output must be a file")
-    if not overwrite and os.path.lexists(path):
+    if not overwrite and kind is not None:
         raise TitheError(f"{path}: exists already; --force overwrites it")
 
 
@@ -68,9 +73,9 @@ def write_whole(path: Path, content: bytes) -> None:
         sync(path.parent)
 
 
-def beside(path: Path, ending: str) -> Path:
+def beside(path: _Place, ending: str) -> _Place:
     """The file whose name is that of `path` with `ending` after it."""
-    return path.with_name(path.name + ending)
+    return cast(_Place, path.with_name(path.name + ending))
 
 
 def sync(path: Path) -> None:

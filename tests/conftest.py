@@ -6,13 +6,15 @@ import io
 import json
 import random
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.schemas import check_manifests, check_output
+from tests.stores import Bucket, serving
 from tithe.cli.main import main
 
 WORDS = (  # noqa: SIM905 (three for each topic)
@@ -50,6 +52,24 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder / "tithe"
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Where an S3 server listens."""
+    with serving() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket of a real S3 server, another one for each test; the environment has its endpoint and a key."""
+    for name, value in (("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "hush"), ("ENDPOINT_URL", s3_endpoint)):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    made = Bucket(s3_endpoint, f"bucket-{uuid.uuid4()}")
+    made.make()
+    return made
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.storage import failure, open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 
 CHUNK = 4 << 20
@@ -26,8 +26,7 @@ def chunks(file: InputFile) -> Iterator[bytes]:
         raise TitheError(f"{file.path}: is empty, which no {compression} file is: truncated?")
     at, end = file.part or (0, sys.maxsize)
     try:
-        # By its bytes: Arrow takes a name that is no UTF-8 only so.
-        with pa.OSFile(os.fsencode(file.readable)) as source:
+        with open_for_arrow(file.readable) as source:
             source.seek(at)
             stream = pa.input_stream(source, compression, CHUNK)
             while chunk := stream.read(min(CHUNK, end - at)):
@@ -38,5 +37,5 @@ def chunks(file: InputFile) -> Iterator[bytes]:
             f"{file.path}: is damaged, or needs more memory than there is ({first_line(error)})"
         ) from error
     except (OSError, pa.ArrowException) as error:
-        raise TitheError(f"{file.path}: truncated or damaged ({first_line(error)})") from error
+        raise failure(file.path, error, "truncated or damaged") from error
     file.check_unchanged()

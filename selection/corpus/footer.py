@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.storage import open_binary
 from tithe.selection.errors import TitheError
 
 # Readers recurse over nested types; nothing that is data goes deeper.
@@ -52,7 +53,7 @@ class Footer:
 def read_footer(file: InputFile) -> Footer:
     """The footer of a file; raises TitheError where there is none, or where it contradicts itself or the file."""
     try:
-        with file.readable.open("rb") as source:
+        with open_binary(file.readable) as source:
             size = source.seek(0, 2)
             source.seek(max(0, size - _FRAME))
             frame = source.read(_FRAME)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from tithe.selection.corpus.object_search import find
+from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
+from tithe.selection.corpus.storage import Place, identity, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
 
 Format = Literal["parquet", "jsonl"]
@@ -24,12 +27,12 @@ STDIN = "-"
 class InputFile:
     """A file of the corpus, as it was when the run began."""
 
-    path: Path
+    path: Place
     """As the user gave it; `-` for standard input."""
     format: Format
     compression: Compression | None
     size: int
-    """Bytes on disk."""
+    """Bytes, compressed as they are."""
     modified: int
     """Time of modification in nanoseconds."""
     spooled: Path | None = None
@@ -39,12 +42,12 @@ class InputFile:
     Parquet; None: all."""
 
     @property
-    def readable(self) -> Path:
+    def readable(self) -> Place:
         """The file to open."""
         return self.spooled or self.path
 
     @property
-    def source(self) -> Path:
+    def source(self) -> Place:
         """The file whose bytes are the input: what a hash of the input is taken of."""
         return self.readable if self.path == Path(STDIN) else self.path
 
@@ -53,15 +56,17 @@ class InputFile:
         if self.spooled is not None:
             return
         try:
-            now = self.path.stat()
-        except OSError as error:
+            now = status_of(self.path)
+        except FileNotFoundError as error:
             raise TitheError(f"{self.path}: disappeared during the run ({error.strerror})") from error
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.modified):
+        except OSError as error:
+            raise TitheError(f"{self.path}: cannot be read any more ({error.strerror})") from error
+        if now != Status(self.size, self.modified):
             raise TitheError(f"{self.path}: changed during the run; run again when nothing writes to it")
 
 
 def expand(given: Sequence[str], *, format: Format | None = None) -> list[InputFile]:
-    """The files that paths, globs and folders stand for, in the order given; names sorted within a glob or folder.
+    """The files that paths, URLs, globs and folders stand for, in the order given; names sorted within each.
 
     A folder stands for the files below it whose suffix names a format; hidden ones are passed over. `format`
     overrides the suffixes (but not those of compression). `-` comes back unread, with size 0.
@@ -70,19 +75,13 @@ def expand(given: Sequence[str], *, format: Format | None = None) -> list[InputF
     a file that is given twice: its records would count twice.
     """
     files: list[InputFile] = []
-    seen: dict[Path, Path] = {}
+    seen: dict[tuple[str, ...], Place] = {}
     for name in given:
-        for path in _paths(name, format):
-            if path == Path(STDIN):
-                if format == "parquet":
-                    raise UsageError("-: standard input is read as JSONL; Parquet needs a file")
-                file = InputFile(path, "jsonl", None, 0, 0)
-            else:
-                file = _inspect(path, format)
-            real = Path(os.path.realpath(path)) if path != Path(STDIN) else path
+        for file in _files(name, format):
+            real = (STDIN,) if file.path == Path(STDIN) else identity(file.path)
             if real in seen:
-                raise UsageError(f"{path}: is given twice (also as {seen[real]}); its records would count twice")
-            seen[real] = path
+                raise UsageError(f"{file.path}: is given twice (also as {seen[real]}); its records would count twice")
+            seen[real] = file.path
             files.append(file)
     return files
 
@@ -92,14 +91,47 @@ def with_spooled(file: InputFile, spooled: Path) -> InputFile:
     return replace(file, spooled=spooled)
 
 
-def _paths(name: str, format: Format | None) -> Iterator[Path]:
-    path = Path(name)
-    if name == STDIN or path.is_file():
+def _files(name: str, format: Format | None) -> Iterator[InputFile]:
+    if name == STDIN:
+        if format == "parquet":
+            raise UsageError("-: standard input is read as JSONL; Parquet needs a file")
+        yield InputFile(Path(STDIN), "jsonl", None, 0, 0)
+        return
+    place = place_of(name)
+    if isinstance(place, ObjectUrl):
+        yield from _objects(place, shown(name), format)
+    else:
+        for path in _paths(place, str(place) if is_url(name) else name, format):
+            yield _inspect(path, format)
+
+
+def _objects(url: ObjectUrl, name: str, format: Format | None) -> Iterator[InputFile]:
+    def wanted(place: ObjectUrl) -> bool:
+        return format is not None or _by_suffix(place)[0] is not None
+
+    try:
+        found = [(place, *_read_as(place, format), status) for place, status in find(url, wanted)]
+    except OSError as error:
+        raise TitheError(f"{name}: {error.strerror}") from error
+    if not found and glob.has_magic(url.key):
+        raise TitheError(f"{name}: no object matches")
+    if not found:
+        raise _holds_none(name)
+    for place, chosen, compression, status in found:
+        yield InputFile(place, chosen, compression, status.size, status.modified)
+
+
+def _holds_none(folder: str) -> TitheError:
+    return TitheError(f"{folder}: the folder holds no {' or '.join(sorted(FORMATS))} files; --format reads others")
+
+
+def _paths(path: Path, name: str, format: Format | None) -> Iterator[Path]:
+    if path.is_file():
         yield path
     elif path.is_dir():
         found = sorted(_below(path, format))
         if not found:
-            raise TitheError(f"{name}: the folder holds no {' or '.join(sorted(FORMATS))} files; --format reads others")
+            raise _holds_none(name)
         yield from found
     elif glob.has_magic(name):
         found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
@@ -126,7 +158,7 @@ def _unreadable(error: OSError) -> NoReturn:
     raise TitheError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
-def _by_suffix(path: Path) -> tuple[Format | None, Compression | None]:
+def _by_suffix(path: Place) -> tuple[Format | None, Compression | None]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     if compression:
@@ -134,11 +166,16 @@ def _by_suffix(path: Path) -> tuple[Format | None, Compression | None]:
     return FORMATS.get(suffixes[-1]) if suffixes else None, compression
 
 
-def _inspect(path: Path, format: Format | None) -> InputFile:
+def _read_as(path: Place, format: Format | None) -> tuple[Format, Compression | None]:
     by_suffix, compression = _by_suffix(path)
     chosen = format or by_suffix
     if chosen is None:
         raise UsageError(f"{path}: the suffix names no format ({', '.join(FORMATS)}); give --format")
+    return chosen, compression
+
+
+def _inspect(path: Path, format: Format | None) -> InputFile:
+    chosen, compression = _read_as(path, format)
     try:
         with path.open("rb"):
             status = path.stat()

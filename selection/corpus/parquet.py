@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord
 from tithe.selection.corpus.footer import Footer, read_footer
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.storage import failure, open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 from tithe.selection.parallel import chained, workers
 
@@ -238,17 +238,15 @@ def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
             f"{file.path}: is damaged, or needs more memory than there is ({first_line(error)})"
         ) from error
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        reason = first_line(error)
-        raise TitheError(f"{file.path}: is no Parquet file, or is truncated or damaged ({reason})") from error
+        raise failure(file.path, error, "is no Parquet file, or is truncated or damaged") from error
     file.check_unchanged()
 
 
 @contextmanager
 def _reader(file: InputFile, metadata: pq.FileMetaData | None) -> Iterator[pq.ParquetFile]:
     """A reader of its own: one reads for one thread only. `metadata` is that of another reader of the file."""
-    # By its bytes: Arrow takes a name that is no UTF-8 only so.
     with (
-        pa.OSFile(os.fsencode(file.readable)) as source,
+        open_for_arrow(file.readable) as source,
         pq.ParquetFile(
             source, metadata=metadata, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
         ) as parquet,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tithe.selection.corpus import Corpus, InputFile, TextRule
+from tithe.selection.corpus.storage import absolute
 from tithe.selection.embedded import Encoder
 from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.ground import lay_in_parts
@@ -75,7 +76,7 @@ class InParts:
                 raise UsageError(f"{file.path}: --engine ray does not read compressed Parquet yet; unpack it")
         found = []
         for file, digest in zip(
-            files, self._executor.map(hashed, ((file.path.absolute(),) for file in files)), strict=True
+            files, self._executor.map(hashed, ((absolute(file.path),) for file in files)), strict=True
         ):
             found.append(digest)
             advance(file.size)

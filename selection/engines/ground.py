@@ -127,7 +127,7 @@ class _Laying:
         encoded = sum(part.encoded for part in known)
         records = sum(part.rows for part in known)
         if records == 0:
-            raise TitheError(f"{self._options.inputs[0]}: the input holds no records")
+            raise TitheError(f"{self._options.first_input}: the input holds no records")
         plan = self._options.plan(records)
         key = clusters_key(self._key, plan)
         entry = self._work.find("clusters", key)
@@ -267,7 +267,7 @@ class _Laying:
                 advance(self._size(number))
         kept = np.flatnonzero(owners >= 0)
         if len(kept) == 0:
-            raise TitheError(f"{self._options.inputs[0]}: none of the records can be used")
+            raise TitheError(f"{self._options.first_input}: none of the records can be used")
         renumbered = np.full(k, -1, np.int32)
         renumbered[kept] = np.arange(len(kept), dtype=np.int32)
         starts = np.cumsum([0, *(part.usable for part in known)])

@@ -21,6 +21,7 @@ from tithe.embedders.base import RecordEncoder, TextEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, Batch, Corpus, TextRule
+from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
 from tithe.selection.embeddings import Embeddings, LookedUpEmbeddings
 from tithe.selection.encode import usable_texts
@@ -187,9 +188,12 @@ def _arrays(folder: str, lengths: str | None) -> Mapping[str, PerRecord]:
 # The stages, in their order.
 
 
-def hashed(path: Path) -> str:
-    """SHA-256 of a file."""
-    return sha256(path)
+def hashed(path: Place) -> str:
+    """SHA-256 of a file. Raises TitheError where it cannot be read."""
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def counted(part: Part, setup: Setup) -> Records:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from tithe.selection.corpus import InputFile
 from tithe.selection.corpus.footer import read_footer
+from tithe.selection.corpus.storage import absolute, open_binary
 from tithe.selection.errors import TitheError
 
 # Bytes of a part, about, and parts of a large corpus: what leaves a part is a few numbers for each cluster. The draw
@@ -38,7 +39,7 @@ def cut(files: Sequence[InputFile], part_bytes: int = PART_BYTES) -> list[Part]:
     """
     parts: list[Part] = []
     part_bytes = max(part_bytes, sum(file.size for file in files) // _PARTS)
-    for number, file in enumerate(replace(file, path=file.path.absolute()) for file in files):
+    for number, file in enumerate(replace(file, path=absolute(file.path)) for file in files):
         ends = [0, *_ends(file, part_bytes)]
         whole = len(ends) < 3
         for first, end in [(0, 0)] if whole else pairwise(ends):
@@ -58,7 +59,7 @@ def _ends(file: InputFile, part_bytes: int) -> Iterator[int]:
                 size = 0
     elif file.compression is None:
         try:
-            with file.readable.open("rb") as lines:
+            with open_binary(file.readable) as lines:
                 end = 0
                 while end < file.size:
                     lines.seek(min(end + part_bytes, file.size) - 1)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.object_store import shown
 from tithe.selection.corpus.parquet import read_parquet
+from tithe.selection.corpus.storage import Place, open_binary, place_of, status_of
 from tithe.selection.errors import TitheError, first_line
 
 
@@ -26,9 +27,11 @@ def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray
     """
     found = [np.empty(0, np.int64)]
     for subset in subsets:
-        manifest, rows = Path(f"{subset}.manifest.json"), Path(f"{subset}.rows.parquet")
+        manifest, rows = place_of(subset, ".manifest.json"), place_of(subset, ".rows.parquet")
+        subset = shown(subset)
         try:
-            inputs = [file["sha256"] for file in json.loads(manifest.read_text(encoding="utf-8"))["inputs"]]
+            with open_binary(manifest) as content:
+                inputs = [file["sha256"] for file in json.loads(content.read())["inputs"]]
             found.append(_rows(rows))
         except OSError as error:
             reason = error.strerror or "cannot be read"
@@ -42,10 +45,10 @@ def excluded_rows(subsets: Sequence[str], digests: Sequence[str]) -> npt.NDArray
     return np.unique(np.concatenate(found))
 
 
-def _rows(path: Path) -> npt.NDArray[np.int64]:
+def _rows(path: Place) -> npt.NDArray[np.int64]:
     """The column `row` of a rows file; raises TypeError where it holds no integers."""
-    status = path.stat()
-    file = InputFile(path, "parquet", None, status.st_size, status.st_mtime_ns)
+    status = status_of(path)
+    file = InputFile(path, "parquet", None, status.size, status.modified)
     found = [np.empty(0, np.int64)]
     for batch in read_parquet(file, 0, ("row",)):
         column = batch.column("row")

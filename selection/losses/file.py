@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.corpus import BadRecord, Corpus, open_corpus
+from tithe.selection.corpus.object_store import is_url, shown
 from tithe.selection.errors import TitheError
 from tithe.selection.losses.base import checked_loss
 
@@ -21,7 +22,7 @@ class FileLoss:
 
     def __init__(self, path: str) -> None:
         if not Path(path).is_file():  # now, not after the long work
-            raise TitheError(f"--loss file:{path}: no such file")
+            raise TitheError(f"--loss file:{shown(path)}: no such file{' on this machine' if is_url(path) else ''}")
         self._path = path
         self.asked = 0
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tithe.selection.corpus.inputs import expand
+from tithe.selection.corpus.storage import Place, place_of, status_of
 from tithe.selection.errors import TitheError, printable
 from tithe.selection.manifest import sha256
 from tithe.selection.provenance.findings import Finding, drifted, unknown
@@ -20,9 +20,9 @@ def check_inputs(record: Record, advance: Advance) -> Iterator[Finding]:
         if file["path"] == STDIN:
             yield unknown("inputs", "-: standard input cannot be read again")
         else:
-            yield from _check("inputs", Path(file["path"]), file, "unknown", advance)
+            yield from _check("inputs", place_of(file["path"]), file, "unknown", advance)
     for file in record.manifest["other_inputs"]:
-        yield from _check("inputs", Path(file["path"]), file, "unknown", advance)
+        yield from _check("inputs", place_of(file["path"]), file, "unknown", advance)
     yield from _check_names(record)
 
 
@@ -39,10 +39,10 @@ def check_tables(record: Record) -> None:
             raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
 
 
-def _check(part: str, path: Path, recorded: dict[str, Any], missing: str, advance: Advance) -> Iterator[Finding]:
+def _check(part: str, path: Place, recorded: dict[str, Any], missing: str, advance: Advance) -> Iterator[Finding]:
     name = printable(str(path if part == "inputs" else path.name))
     try:
-        size = path.stat().st_size
+        size = status_of(path).size
         same = size == recorded["size"] and sha256(path, advance) == recorded["sha256"]
     except FileNotFoundError:
         found = drifted if missing == "drifted" else unknown

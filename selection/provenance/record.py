@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tithe.selection.corpus.object_store import is_url
 from tithe.selection.errors import TitheError
 from tithe.selection.manifest import SCHEMA_VERSION
 from tithe.selection.provenance.seal import is_intact
@@ -53,10 +54,13 @@ class Record:
 
         A selection is made in some folder, which the manifest records as seen from its own: what was moved as a whole
         is found again, whatever the current folder is. Where no input is found from there, and some are from the
-        current folder, that is taken instead: the outputs were moved, or copied, without the inputs.
+        current folder, that is taken instead: the outputs were moved, or copied, without the inputs. Inputs by URL are
+        found from any folder.
         """
         recorded = Path(os.path.normpath(self.path.parent.resolve() / self.manifest["run"]["folder"]))
-        names = [file["path"] for file in self.manifest["inputs"] if file["path"] != STDIN]
+        names = [file["path"] for file in self.manifest["inputs"] if file["path"] != STDIN and not is_url(file["path"])]
+        if not names:
+            return recorded if recorded.is_dir() else Path.cwd()
         if any((recorded / name).exists() for name in names):
             return recorded
         here = Path.cwd()
@@ -102,7 +106,7 @@ def read_record(path: Path) -> Record:
     if version != SCHEMA_VERSION:
         raise TitheError(f"{path}: is of another version of tithe (schema {version}, not {SCHEMA_VERSION})")
     for output in manifest["outputs"]:
-        if not _lies_beside(output["path"]):
+        if not lies_beside(output["path"]):
             raise TitheError(f"{path}: {output['path']!r} is no name of a file beside it")
     return Record(path.absolute(), manifest)
 
@@ -115,8 +119,10 @@ def read_bytes(path: Path) -> bytes:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _lies_beside(name: str) -> bool:
+def lies_beside(name: Any) -> bool:
     """Whether this is a file beside the manifest, or one in a folder beside it."""
+    if not isinstance(name, str):
+        return False
     parts = Path(name).parts
     return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name and not name.startswith("/")
 

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from tithe.selection.choose import Notify
+from tithe.selection.corpus.storage import Place, absolute, place_of
 from tithe.selection.engines.engine import Engine
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.options import Options
@@ -48,7 +49,7 @@ class Replay:
 def replay(
     record: Record,
     make_encoder: MakeEncoder,
-    output: Path | None,
+    output: Place | None,
     *,
     engine_of: EngineOf = lambda options: nullcontext(),
     work_dir: Path | None = None,
@@ -73,7 +74,7 @@ def replay(
     Where the inputs are no longer what they were nothing is selected. Raises what `select` raises.
     """
     number = _check_name(record, output)
-    target = None if output is None else output.absolute()
+    target = None if output is None else absolute(output)
     work_dir = None if work_dir is None else work_dir.absolute()
     versions = changed_versions(record)
     with record.in_its_folder(), _output(record, target) as path:
@@ -86,7 +87,7 @@ def replay(
         encoder = make_encoder(options)
         with engine_of(options) as engine:
             made = select(options, encoder, engine=engine, stdin=stdin, progress=progress, notify=notify)
-        again = Outputs.of(path, options.fraction, overwrite=True, shards=options.shards)
+        again = Outputs.named(path, options.fraction, shards=options.shards)
         written = again.vouched_for(number)
     recorded = record.manifest["outputs"]
     same = {
@@ -96,12 +97,12 @@ def replay(
     return Replay(same, tuple(_differences(record.manifest, made[number].manifest)), versions)
 
 
-def _check_name(record: Record, output: Path | None) -> int:
+def _check_name(record: Record, output: Place | None) -> int:
     """Which of the subsets of a run is meant, the largest first. Raises UsageError for a name of another format."""
-    recorded = Path(record.options["output"])
-    before = Outputs.of(recorded, record.options["fraction"], overwrite=True, shards=record.options["shards"])
+    recorded = place_of(record.options["output"])
+    before = Outputs.named(recorded, record.options["fraction"], shards=record.options["shards"])
     if output is not None:
-        now = Outputs.of(output, overwrite=True, shards=record.options["shards"])
+        now = Outputs.named(output, shards=record.options["shards"])
         if (now.format, now.compression) != (before.format, before.compression):
             raise UsageError(f"-o {output}: must end as {recorded.name} does; another format has other bytes")
     nested = record.manifest["nested"]
@@ -109,12 +110,12 @@ def _check_name(record: Record, output: Path | None) -> int:
 
 
 @contextmanager
-def _output(record: Record, target: Path | None) -> Iterator[Path]:
+def _output(record: Record, target: Place | None) -> Iterator[Place]:
     if target is not None:
         yield target
         return
     with TemporaryDirectory(prefix="tithe-") as folder:
-        yield Path(folder) / Path(record.options["output"]).name
+        yield Path(folder) / place_of(record.options["output"]).name
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[Finding]:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from tithe.embedders.base import FittedEncoder
 from tithe.embedders.errors import EncoderError
+from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.manifest import versions
 from tithe.selection.options import Options
+from tithe.selection.provenance.at_hand import at_hand
 from tithe.selection.provenance.files import check_inputs, check_outputs
 from tithe.selection.provenance.findings import Finding, State, drifted, unknown, worst
 from tithe.selection.provenance.identities import check_weights
@@ -48,20 +50,24 @@ class Verification:
         return worst(finding for finding in self.findings if finding.part == part)
 
 
-def verify(path: Path, make_encoder: MakeEncoder, *, progress: Progress = no_progress) -> Verification:
+def verify(manifest: Place, make_encoder: MakeEncoder, *, progress: Progress = no_progress) -> Verification:
     """Check a manifest, what it vouches for, and what it was made of.
 
     Args:
-        path: the manifest.
+        manifest: where it is.
         make_encoder: from options to the encoder; raises EncoderError where it cannot, or must not, be made.
         progress: shows how far the files are read.
 
     Raises TitheError where the manifest cannot be read, or is of another version.
     """
     try:
-        record = read_record(path)
+        with at_hand(manifest) as path:
+            return _verified(read_record(path), make_encoder, progress)
     except Broken as error:
         return Verification((drifted("manifest", str(error)),), examined=False)
+
+
+def _verified(record: Record, make_encoder: MakeEncoder, progress: Progress) -> Verification:
     with record.in_its_folder():
         total = sum(file["size"] for key in ("inputs", "outputs") for file in record.manifest[key])
         with progress("verify", total, "bytes") as advance:
@@ -80,7 +86,7 @@ def changed_versions(record: Record) -> dict[str, tuple[str | None, str | None]]
     return {name: (then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)}
 
 
-def recorded_options(record: Record, *, output: Path | None = None, work_dir: Path | None = None) -> Options:
+def recorded_options(record: Record, *, output: Place | None = None, work_dir: Path | None = None) -> Options:
     """The options of a selection, to be used in its folder; raises TitheError where they are of another version."""
     try:
         recorded = record.options["work_dir"]

@@ -44,7 +44,7 @@ def rows(selection: Selection) -> pa.Table:
 
 def same(one: Selection, other: Selection) -> None:
     """All that was written is the same, but for what says where and when."""
-    assert one.path is not None and other.path is not None
+    assert isinstance(one.path, Path) and isinstance(other.path, Path)
     assert one.path.read_bytes() == other.path.read_bytes()
     assert rows(one).equals(rows(other))
     for ending in ("clusters.parquet",):
@@ -194,7 +194,7 @@ def test_a_folder_of_shards_holds_what_one_file_would(tmp_path: Path, kind: str)
     assert len(shards) > 3
     drawn = rows(many)
     assert drawn.equals(rows(one))
-    assert one.path is not None
+    assert isinstance(one.path, Path)
     if kind == "jsonl":
         assert b"".join(shard.read_bytes() for shard in shards) == one.path.read_bytes()
     else:

@@ -1,0 +1,69 @@
+"""Which objects of a store a URL stands for: as folders and globs stand for local files."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+from collections.abc import Callable, Iterable, Iterator
+
+from pyarrow import fs
+
+from tithe.selection.corpus.object_store import ObjectUrl, Status, status_of_info
+
+
+def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[ObjectUrl, Status]]:
+    """The objects that a URL stands for: one; those below a folder that are wanted, hidden ones passed over; or those
+    that fit a glob. In the order that local files would have.
+
+    Raises OSError where the store cannot be reached or refuses, FileNotFoundError where nothing is there.
+    """
+    info = url.info()
+    if info.type == fs.FileType.File:
+        return [(url, status_of_info(info))]
+    if info.type == fs.FileType.Directory:
+        start = len(url.key)
+        found = [
+            (object_, info)
+            for object_, info in url.children(deep=True)
+            if not _is_hidden(object_.key[start:]) and wanted(object_)
+        ]
+    elif glob.has_magic(url.key):
+        url.check_bucket()
+        found = list({object_: info for object_, info in _matching(url.with_key(""), url.key.split("/"))}.items())
+    else:
+        url.check_bucket()
+        raise url.missing()
+    files = [(object_, status_of_info(info)) for object_, info in found if info.type == fs.FileType.File]
+    return sorted(files, key=lambda file: file[0].key.split("/"))
+
+
+def _matching(folder: ObjectUrl, parts: list[str]) -> Iterator[tuple[ObjectUrl, fs.FileInfo]]:
+    """What fits the parts of a glob in a folder, as Python's own glob has it: no hidden names, `**` goes deep."""
+    part, rest = parts[0], parts[1:]
+    if not glob.has_magic(part):
+        below = folder.with_key(f"{folder.key}/{part}".lstrip("/"))
+        if rest:
+            yield from _matching(below, rest)
+        else:
+            yield below, below.info()
+        return
+    if part == "**" and rest:
+        yield from _matching(folder, rest)
+    for child, info in folder.children(deep=False):
+        if child.name.startswith(".") and not part.startswith("."):
+            continue
+        is_folder = info.type == fs.FileType.Directory
+        if part == "**":
+            if is_folder:
+                yield from _matching(child, parts)
+            elif not rest:
+                yield child, info
+        elif fnmatch.fnmatchcase(child.name, part):
+            if not rest:
+                yield child, info
+            elif is_folder:
+                yield from _matching(child, rest)
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))

@@ -1,0 +1,82 @@
+"""Finished files into an object store: all of them, or none.
+
+A store cannot rename. So each object appears whole under its own name, and the manifest last: whoever sees it sees all
+that it vouches for. What an upload that fails has brought there is removed again. Where older outputs were to be
+overwritten, the manifest of these is removed first, and they are gone when the upload fails. (pyarrow then leaves an
+empty object `folder/`, so that the folder does not vanish with what was removed.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tithe.selection.corpus.object_store import ObjectUrl
+from tithe.selection.corpus.storage import files_in, kind_of
+from tithe.selection.errors import TitheError
+
+
+def upload(files: Sequence[tuple[Path, ObjectUrl]], manifests: Sequence[tuple[Path, ObjectUrl]]) -> None:
+    """Upload files, and folders of files; then manifests. Older objects in these folders are removed.
+
+    Raises TitheError where the store refuses or is lost.
+    """
+    brought: list[ObjectUrl] = []
+    new_folders: list[ObjectUrl] = []
+    target = manifests[0][1]
+    try:
+        new_folders = _missing_folders([*files, *manifests])
+        for _, target in manifests:
+            target.delete()
+        for source, target in files:
+            if source.is_dir():
+                _bring_folder(source, target, brought)
+            else:
+                _bring(source, target, brought)
+        for source, target in manifests:
+            _bring(source, target, brought)
+    except BaseException as error:
+        left = _removed(brought, new_folders)
+        if not isinstance(error, OSError):
+            raise
+        what = f"could not be removed again: {left[0]} and {len(left) - 1} more" if left else "nothing is left there"
+        raise TitheError(f"{target}: cannot be written ({error.strerror or error}); {what}") from error
+
+
+def _bring_folder(source: Path, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
+    older = files_in(target) if kind_of(target) == "folder" else []
+    new = [target.with_key(f"{target.key}/{file.name}") for file in sorted(source.iterdir())]
+    for url in new:
+        _bring(source / url.name, url, brought)
+    for url in older:
+        if isinstance(url, ObjectUrl) and url not in new:
+            url.delete()
+
+
+def _bring(source: Path, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
+    brought.append(target)
+    with source.open("rb") as file:
+        target.write(file)
+
+
+def _missing_folders(files: Sequence[tuple[Path, ObjectUrl]]) -> list[ObjectUrl]:
+    """The folders above objects that are not there, the innermost first."""
+    above: set[ObjectUrl] = set()
+    for source, target in files:
+        parts = target.key.split("/")[: None if source.is_dir() else -1]
+        above |= {target.with_key("/".join(parts[:end])) for end in range(1, len(parts) + 1)}
+    return [folder for folder in sorted(above, key=lambda url: -len(url.key)) if kind_of(folder) is None]
+
+
+def _removed(brought: Sequence[ObjectUrl], new_folders: Sequence[ObjectUrl]) -> list[ObjectUrl]:
+    """Remove objects, and folders that came with them; the objects that could not be removed."""
+    left = list(brought)
+    try:
+        while left:
+            left[-1].delete()
+            left.pop()
+        for folder in new_folders:
+            folder.delete_empty_folder()
+    except OSError:
+        pass
+    return left
