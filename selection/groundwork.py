@@ -62,6 +62,10 @@ class Groundwork:
         """The overall rows of usable records."""
         return self.bad.overall_rows(positions)
 
+    def positions(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the usable records are among some overall rows, ascending."""
+        return self.bad.positions(np.setdiff1d(rows, self.bad.rows()))
+
     def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
         return self.embeddings.take(positions)

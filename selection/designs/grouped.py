@@ -12,12 +12,12 @@ import numpy.typing as npt
 from tithe.selection.designs import variance
 from tithe.selection.designs.allocation import Counts, Wanted, sizes_of_groups
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
-from tithe.selection.designs.sampling import NEARLY_ONE, Sample, open_masses, ordered_pivotal, without
+from tithe.selection.designs.sampling import NEARLY_ONE, Sample, open_masses, ordered_pivotal
 from tithe.selection.designs.variance import Stretches
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.groups import Groups
 from tithe.selection.order import Order, stable_order
-from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, blocks
+from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, blocks, without
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]

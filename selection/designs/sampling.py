@@ -27,6 +27,7 @@ from tithe.selection.per_record import (
     positions_where,
     reduced,
     total,
+    without,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +47,10 @@ class OrderElsewhere(Protocol):
 
     def along(self, masses: PerRecord) -> PerRecord:
         """A quantity of the records, in this order; to be summed up and located in."""
+        ...
+
+    def ranked(self, positions: Positions) -> Positions:
+        """The numbers of the records at `positions`, ascending, in this order; shape (m,)."""
         ...
 
     def places(self, masses: PerRecord, positions: Positions) -> Floats:
@@ -112,29 +117,6 @@ def inclusion_probabilities(
         scores = Derived(lambda score, candidate: np.where(score > 0, 2.0, candidate), scores, candidates)
         return Probabilities(scores, *_cut_off(without(scores, chosen), left, sure_from=2.0), chosen)
     return Probabilities(scores, *_cut_off(without(scores, chosen), left), chosen)
-
-
-def without(scores: PerRecord, some: Few) -> PerRecord:
-    """The scores, but 0 for some records."""
-    return _Without(scores, some) if len(some) else scores
-
-
-@dataclass(frozen=True)
-class _Without:
-    scores: PerRecord
-    some: Few
-
-    @property
-    def home(self) -> Home | None:
-        return home_of(self.scores)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
-        scores = self.scores[at].copy()
-        scores[self.some.among(at)[0]] = 0
-        return scores
 
 
 def _count_positive(scores: PerRecord) -> int:

@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from tithe.selection.designs import variance
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
-from tithe.selection.designs.sampling import NEARLY_ONE, Probabilities, Sample, open_masses, without
+from tithe.selection.designs.sampling import NEARLY_ONE, Probabilities, Sample, open_masses
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
-from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, Positions, blocks, total
+from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, Positions, blocks, total, without
 
 Floats = npt.NDArray[np.float64]
 

@@ -89,7 +89,7 @@ class Chain:
         return ranks * (last + 1) + np.where(ranks % 2 == 0, outwards, last - outwards)
 
     def keys_of(
-        self, labels: npt.NDArray[np.integer], squared_distances: npt.NDArray[np.float32], part: int
+        self, labels: npt.NDArray[np.integer], squared_distances: npt.NDArray[np.float32], part: int | Integers
     ) -> npt.NDArray[np.uint32]:
         """What the records of a cell are sorted by: outwards and inwards, in one part after the other; shape (m,)."""
         # The bits of floats that are not negative sort as the floats do.

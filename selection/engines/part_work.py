@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -88,6 +90,33 @@ class KnownEncoder:
 
 
 @dataclass(frozen=True)
+class PartEncoder:
+    """A record encoder for a part of the corpus: rows of the part are others of the whole."""
+
+    encoder: RecordEncoder
+    first_row: int
+    rows: None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """See RecordEncoder."""
+        return self.encoder.fields
+
+    def identity(self) -> Mapping[str, Any]:
+        """See RecordEncoder."""
+        return self.encoder.identity()
+
+    def lookup(self, rows: Rows, values: Mapping[str, Any]) -> Vectors:
+        """See RecordEncoder."""
+        return self.encoder.lookup(rows + self.first_row, values)
+
+
+def of_part(encoder: RecordEncoder, part: Part) -> RecordEncoder:
+    """The encoder as it works on the records of a part."""
+    return encoder if encoder.rows is None else PartEncoder(encoder, part.first_row)
+
+
+@dataclass(frozen=True)
 class Records:
     """What is known of the records of a part."""
 
@@ -132,6 +161,8 @@ class PlacedPart:
     known: Records
     folder: str
     """Where its labels and distances are."""
+    scratch: str
+    """Where quantities are that only this run needs."""
 
     def __str__(self) -> str:
         return str(self.part)
@@ -140,12 +171,22 @@ class PlacedPart:
     def records(self) -> int:
         return self.known.usable
 
-    def values(self) -> Mapping[str, PerRecord]:
+    def quantity(self, name: str) -> PerRecord:
         """See Place."""
-        return {
-            **_arrays(self.folder, self.known.lengths),
-            ROWS: _OverallRows(self.known, self.first_row),
-        }
+        if name == ROWS:
+            return _OverallRows(self.known, self.first_row)
+        if name == LENGTHS:
+            return _lengths(self.known.lengths)
+        return kept(Path(self.folder if name in (LABELS, DISTANCES) else self.scratch), name)
+
+    def keep(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Leave a quantity of the records in the scratch."""
+        keep(Path(self.scratch), name, values)
+
+    def positions(self, rows: Rows) -> Rows:
+        """Where the usable records are among some overall rows of the part, ascending."""
+        in_part = np.setdiff1d(rows - self.first_row, self.known.bad)
+        return self.start + _bad(self.known).positions(in_part)
 
 
 @dataclass(frozen=True)
@@ -168,20 +209,48 @@ def _bad(known: Records) -> BadRecords:
 
 
 @lru_cache(_OPEN)
-def _arrays(folder: str, lengths: str | None) -> Mapping[str, PerRecord]:
+def _lengths(path: str | None) -> PerRecord:
+    if path is None:
+        return np.empty(0, np.uint32)  # of no records
+    with _shared(path):
+        return np.memmap(path, np.uint32, "r")
+
+
+def kept(folder: Path, name: str) -> npt.NDArray[Any]:
+    """An array that was left in a folder; mapped."""
+    return _mapped(str(folder / f"{name}.npy"))
+
+
+@lru_cache(4 * _OPEN)
+def _mapped(path: str) -> npt.NDArray[Any]:
+    with _shared(path):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+@contextmanager
+def _shared(path: str) -> Iterator[None]:
     try:
-        found: dict[str, PerRecord] = {
-            name: np.load(Path(folder, f"{name}.npy"), mmap_mode="r", allow_pickle=False)
-            for name in (LABELS, DISTANCES)
-        }
-        if lengths is not None:
-            found[LENGTHS] = np.memmap(lengths, np.uint32, "r")
+        yield
     except OSError as error:
         raise TitheError(
-            f"{folder}: is not to be found by every worker; --work-dir must name a folder that all of "
+            f"{Path(path).parent}: is not to be found by every worker; --work-dir must name a folder that all of "
             f"them share ({error.strerror})"
         ) from error
-    return found
+
+
+def scratch_of(folder: Path, part: Part) -> Path:
+    """Where a part's quantities lie that only this run needs."""
+    return folder.absolute() / str(part.number)
+
+
+def keep(folder: Path, name: str, values: npt.NDArray[Any]) -> None:
+    """Leave an array in the scratch of a part. Who does it again, since a machine was lost, disturbs no reader."""
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=folder)
+        os.close(handle)
+        save_array(Path(unfinished), values)
+        Path(unfinished).replace(folder / f"{name}.npy")
 
 
 # The stages, in their order.
@@ -190,6 +259,11 @@ def _arrays(folder: str, lengths: str | None) -> Mapping[str, PerRecord]:
 def hashed(path: Path) -> str:
     """SHA-256 of a file."""
     return sha256(path)
+
+
+def rows_of(part: Part) -> int:
+    """Number of the part's records, the unusable ones too."""
+    return Corpus([part.file]).row_count()
 
 
 def counted(part: Part, setup: Setup) -> Records:
@@ -226,6 +300,7 @@ def embedded(part: Part, encoder: TextEncoder | RecordEncoder, setup: Setup) -> 
     """Embed the part's records, or find that they are. Vectors that lie in Parquet are left there, not looked at."""
     bad, corpus = BadRecords(setup.options.on_bad_record), Corpus([part.file])
     with _work(setup) as work:
+        encoder = encoder if isinstance(encoder, TextEncoder) else of_part(encoder, part)
         made = embed(
             setup.options, corpus, setup.rule, encoder, bad, work, setup.key_of(part), Stages(), apart=setup.apart(part)
         )
@@ -356,7 +431,8 @@ def _opened(part: Part, setup: Setup, known: Records) -> Iterator[tuple[Corpus, 
     corpus.remember_rows([known.rows])
     with _work(setup) as work:
         if setup.encoder is not None:
-            made = embed(options, corpus, setup.rule, setup.encoder, bad, work, setup.key_of(part), Stages())
+            encoder = of_part(setup.encoder, part)
+            made = embed(options, corpus, setup.rule, encoder, bad, work, setup.key_of(part), Stages())
         else:
             found = find(options, corpus, bad, work, setup.key_of(part))
             if found is None:

@@ -6,11 +6,11 @@ by part, by an Executor; what comes back is combined in the order of the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,17 @@ import numpy.typing as npt
 from tithe.selection.distinct import distinct
 from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.line import Bounds, CellSums, Chain, Layout, Located, locate, middles
-from tithe.selection.per_record import BLOCK, PerRecord, Positions, reduced, reduced_over, totals
+from tithe.selection.per_record import (
+    BLOCK,
+    Derived,
+    PerRecord,
+    Positions,
+    cumulated_over,
+    located_over,
+    reduced,
+    reduced_over,
+    totals,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,18 +54,12 @@ class Place(Protocol):
     @property
     def records(self) -> int: ...
 
-    def values(self) -> Mapping[str, PerRecord]:
-        """The quantities of its records, by name; called where they are."""
+    def quantity(self, name: str) -> PerRecord:
+        """One of its records; called where it is."""
         ...
 
 
-@dataclass(frozen=True)
-class _Here:
-    start: int
-    values: Mapping[str, PerRecord]
-
-
-_HERE: ContextVar[_Here | None] = ContextVar("here", default=None)
+_HERE: ContextVar[Place | None] = ContextVar("here", default=None)
 
 
 class Scattered:
@@ -72,7 +76,7 @@ class Scattered:
     def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
         here = _HERE.get()
         if here is not None:
-            values = here.values[self._name]
+            values = here.quantity(self._name)
             return values[
                 slice(at.start - here.start, at.stop - here.start) if isinstance(at, slice) else at - here.start
             ]
@@ -93,6 +97,7 @@ class ScatteredHome:
         self._places = places
         self._starts = np.array([place.start for place in places], np.int64)
         self._lookups: dict[tuple[str, bytes], npt.NDArray[Any]] = {}
+        self._largest = int(np.argmax([place.records for place in places]))
         self.records = sum(place.records for place in places)
 
     def quantity(self, name: str) -> Scattered:
@@ -108,8 +113,22 @@ class ScatteredHome:
         return reduce(combine, found, start)
 
     def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
-        """See `per_record.located`; masses that are not along an order are not looked at one after the other."""
-        raise TypeError("records that lie in parts are located along a ScatteredOrder")
+        """See `per_record.located`."""
+        task = self.share((masses, factor))
+        sums = np.array(list(self._executor.map(_mass_of_part, ((place, task) for place in self._places))))
+        ends = np.cumsum(sums)
+        starts = ends - sums
+        # By rounding, a target may lie beyond all of them.
+        owners = np.minimum(np.searchsorted(ends, targets, side="right"), int(np.flatnonzero(sums)[-1]))
+        edges = np.searchsorted(owners, np.arange(len(sums) + 1)).tolist()
+        spans = [(number, low, high) for number, (low, high) in enumerate(pairwise(edges)) if low < high]
+        calls = ((number, (targets[low:high] - starts[number], task)) for number, low, high in spans)
+        at, before, after = np.empty(len(targets), np.int64), np.empty(len(targets)), np.empty(len(targets))
+        for (number, low, high), found in zip(spans, self.over_parts(_located_in_part, calls), strict=True):
+            at[low:high], before[low:high], after[low:high] = found
+            before[low:high] += starts[number]
+            after[low:high] += starts[number]
+        return at, before, after
 
     def lookup(self, name: str, positions: Positions) -> npt.NDArray[Any]:
         """A quantity at some positions, in any order; shape (len(positions),)."""
@@ -120,9 +139,13 @@ class ScatteredHome:
             self._lookups[key] = self._looked_up(name, positions)
         return self._lookups[key]
 
+    def parts_of(self, positions: Positions) -> Positions:
+        """The number of the part that holds each of some positions."""
+        return np.searchsorted(self._starts, positions, side="right") - 1
+
     def split(self, positions: Positions) -> Iterator[tuple[int, Positions]]:
         """The numbers of parts that hold any of some positions, and which of these it holds."""
-        numbers = np.searchsorted(self._starts, positions, side="right") - 1
+        numbers = self.parts_of(positions)
         order = np.argsort(numbers, kind="stable")
         for which in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
             if len(which):
@@ -133,10 +156,9 @@ class ScatteredHome:
         return self._executor.map(function, ((self._places[number], *arguments) for number, arguments in calls))
 
     def _looked_up(self, name: str, positions: Positions) -> npt.NDArray[Any]:
-        parts = list(self.split(positions))
+        # Where nothing is asked for, somebody must still say what it would be.
+        parts = list(self.split(positions)) or [(self._largest, positions)]
         values = list(self.over_parts(_looked_up_part, [(number, (name, positions[which])) for number, which in parts]))
-        if not values:
-            return np.empty(0)
         found = np.empty(len(positions), values[0].dtype)
         for (_, which), part in zip(parts, values, strict=True):
             found[which] = part
@@ -179,6 +201,13 @@ class ScatteredOrder:
     def along(self, masses: PerRecord) -> ScatteredMasses:
         """See OrderElsewhere."""
         return ScatteredMasses(self, masses)
+
+    def ranked(self, positions: Positions) -> Positions:
+        """See OrderElsewhere."""
+        labels, distances = (self.home.quantity(name)[positions] for name in (LABELS, DISTANCES))
+        parts = self.home.parts_of(positions)
+        keys = self.chain.keys_of(labels, distances, parts)
+        return np.lexsort((keys, parts, self.chain.shells_of(labels, distances)))
 
     def places(self, masses: PerRecord, positions: Positions) -> Floats:
         """See OrderElsewhere."""
@@ -223,7 +252,7 @@ class ScatteredMasses:
         )
         places, before, after = np.full(len(targets), -1, np.int64), np.empty(len(targets)), np.empty(len(targets))
         positions = np.empty(len(targets), np.int64)
-        for found in home.over_parts(_located_in_part, calls):
+        for found in home.over_parts(_located_in_cells, calls):
             at = found.targets
             places[at], before[at], after[at], positions[at] = found.places, found.before, found.after, found.members
         assert (places >= 0).all(), "every target lies in one cell"
@@ -240,60 +269,72 @@ class ScatteredMasses:
             if number in wanted
         ]
         found = np.empty(len(positions))
-        for (number, _), part in zip(calls, home.over_parts(_middles_in_part, calls), strict=True):
+        for (number, _), part in zip(calls, home.over_parts(_middles_in_cells, calls), strict=True):
             found[wanted[number]] = part
         return found
 
 
 @contextmanager
-def _at(place: Place) -> Iterator[_Here]:
-    here = _Here(place.start, place.values())
-    token = _HERE.set(here)
+def at(place: Place) -> Iterator[None]:
+    """Let quantities be those of a part while the block runs."""
+    token = _HERE.set(place)
     try:
-        yield here
+        yield
     finally:
         _HERE.reset(token)
 
 
-def _blocks(place: Place) -> Iterator[slice]:
+def blocks_of(place: Place) -> Iterator[slice]:
+    """Its records in slices of BLOCK."""
     end = place.start + place.records
     return (slice(start, min(start + BLOCK, end)) for start in range(place.start, end, BLOCK))
 
 
 def _reduced_part(place: Place, task: tuple[Any, ...]) -> Any:
     function, combine, start, quantities = task
-    with _at(place):
-        return reduced_over(_blocks(place), function, combine, start, *quantities)
+    with at(place):
+        return reduced_over(blocks_of(place), function, combine, start, *quantities)
 
 
 def _looked_up_part(place: Place, name: str, positions: Positions) -> npt.NDArray[Any]:
-    with _at(place) as here:
-        return np.asarray(here.values[name][positions - place.start])
+    return np.asarray(place.quantity(name)[positions - place.start])
+
+
+def _mass_of_part(place: Place, task: tuple[PerRecord, float]) -> float:
+    masses, factor = task
+    with at(place):
+        sums = cumulated_over(blocks_of(place), Derived(lambda mass: mass * factor, masses))
+        return reduce(lambda last, block: float(block[1][-1]), sums, 0.0)
+
+
+def _located_in_part(place: Place, targets: Floats, task: tuple[PerRecord, float]) -> tuple[Positions, Floats, Floats]:
+    with at(place):
+        return located_over(blocks_of(place), targets, *task)
 
 
 def _sums_of_part(place: Place, number: int, masses: PerRecord, chain: Chain) -> CellSums:
-    with _at(place) as here:
-        nothing = CellSums(np.zeros(chain.shells), np.zeros(chain.shells, np.int64))
-        labels, distances = here.values[LABELS], here.values[DISTANCES]
+    labels, distances = place.quantity(LABELS), place.quantity(DISTANCES)
 
-        def sums(part: slice, mass: Floats) -> CellSums:
-            at = slice(part.start - place.start, part.stop - place.start)
-            return CellSums.of(chain.shells_of(labels[at], distances[at]), mass, chain.shells)
+    def sums(part: slice, mass: Floats) -> CellSums:
+        here = slice(part.start - place.start, part.stop - place.start)
+        return CellSums.of(chain.shells_of(labels[here], distances[here]), mass, chain.shells)
 
-        return reduced_over(_blocks(place), sums, CellSums.plus, nothing, masses)
+    nothing = CellSums(np.zeros(chain.shells), np.zeros(chain.shells, np.int64))
+    with at(place):
+        return reduced_over(blocks_of(place), sums, CellSums.plus, nothing, masses)
 
 
 def _in_cells(
-    place: Place, here: _Here, number: int, masses: PerRecord, chain: Chain
+    place: Place, number: int, masses: PerRecord, chain: Chain
 ) -> tuple[Positions, npt.NDArray[np.uint32], Callable[[Positions], Floats]]:
     """The shells, keys and masses of a part's records."""
     everything = slice(0, place.records)
-    labels, distances = here.values[LABELS][everything], here.values[DISTANCES][everything]
+    labels, distances = place.quantity(LABELS)[everything], place.quantity(DISTANCES)[everything]
     shells, keys = chain.shells_of(labels, distances), chain.keys_of(labels, distances, number)
     return shells, keys, lambda members: masses[members + place.start]
 
 
-def _located_in_part(
+def _located_in_cells(
     place: Place,
     number: int,
     bounds: Bounds,
@@ -302,13 +343,13 @@ def _located_in_part(
     masses: PerRecord,
     chain: Chain,
 ) -> Located:
-    with _at(place) as here:
-        found = locate(targets, bounds, factor, *_in_cells(place, here, number, masses, chain))
+    with at(place):
+        found = locate(targets, bounds, factor, *_in_cells(place, number, masses, chain))
     return Located(found.targets, found.members + place.start, found.places, found.before, found.after)
 
 
-def _middles_in_part(
+def _middles_in_cells(
     place: Place, number: int, bounds: Bounds, positions: Positions, masses: PerRecord, chain: Chain
 ) -> Floats:
-    with _at(place) as here:
-        return middles(positions - place.start, bounds, *_in_cells(place, here, number, masses, chain))
+    with at(place):
+        return middles(positions - place.start, bounds, *_in_cells(place, number, masses, chain))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.per_record import Constant, PerRecord, Positions, blocks
+from tithe.selection.per_record import Constant, Few, Home, PerRecord, Positions, blocks, home_of, without
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class Candidates:
     @classmethod
     def without(cls, records: int, excluded: Positions) -> Candidates:
         """All but the records at the positions `excluded`, which are distinct."""
-        if len(excluded) == 0:
-            return cls.everyone(records)
-        mask = np.ones(records, bool)
-        mask[excluded] = False
-        return cls(mask, records - len(excluded))
+        return cls(without(Constant(True, records), Few(np.sort(excluded))), records - len(excluded))
+
+    @property
+    def home(self) -> Home | None:
+        """See Home."""
+        return home_of(self.mask)
 
     @property
     def excluded(self) -> int:

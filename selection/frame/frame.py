@@ -83,10 +83,10 @@ def draw_up(
         marks: what the records' fields say; those of the usable records.
         stages: where duplicates are looked for.
 
-    Raises TitheError where no candidate is left.
+    Raises TitheError where no candidate is left, UsageError where more of them are certain than are to be drawn.
     """
     n = len(ground.clusters.labels)
-    candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
+    candidates = Candidates.without(n, ground.positions(excluded))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
     frame = Frame(candidates, groups=marks.groups, tokens=ground.tokens, excluded=candidates.excluded)
@@ -95,7 +95,10 @@ def draw_up(
         if candidates.count == 0:
             raise TitheError(f"--never {' '.join(options.never)}: leaves no record to choose from")
         never = candidates.excluded - frame.excluded
-        frame = replace(frame, candidates=candidates, never=never, always=always_among(candidates, marks.flags))
+        # A budget of tokens may hold more records than are planned.
+        most = candidates.count if options.tokens is not None else min(ground.plan.size, candidates.count)
+        always = always_among(candidates, marks.flags, most)
+        frame = replace(frame, candidates=candidates, never=never, always=always)
     if options.keep_centers:
         centres = np.sort(ground.clusters.centres)
         frame = replace(frame, centres=centres[candidates[centres]])

@@ -29,8 +29,8 @@ class Held:
     records: int
     arrays: Mapping[str, np.ndarray]
 
-    def values(self) -> Mapping[str, np.ndarray]:
-        return self.arrays
+    def quantity(self, name: str) -> np.ndarray:
+        return self.arrays[name]
 
 
 @dataclass(frozen=True)

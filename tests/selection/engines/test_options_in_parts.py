@@ -1,0 +1,167 @@
+"""Options of a selection part by part: what they do in one process they do with one part, and mean with many."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
+from tests.selection.engines.test_in_parts import in_parts, rows, run, runs, same, write_vectors
+from tithe.selection.engines.engine import Local
+from tithe.selection.errors import TitheError, UsageError
+
+
+def many(corpus: Path, parts: int = 6) -> Any:
+    """An engine that works on so many parts."""
+    return in_parts(corpus.stat().st_size // parts)
+
+
+def ids(path: Path) -> list[int]:
+    return [record["id"] for record in read_jsonl(path)]
+
+
+def test_excluded_records_are_left_out_by_parts_as_by_one_process(corpus: Path, tmp_path: Path) -> None:
+    first = run(tmp_path, corpus, Local(), name="first.jsonl", size=80)
+    options = {"exclude": (str(first.path),), "size": 70, "seed": 2, "loss": "column:loss"}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    same(local, run(tmp_path, corpus, in_parts(), name="b.jsonl", **options))
+    parts = run(tmp_path, corpus, many(corpus), name="c.jsonl", **options)
+    assert parts.manifest["excluded"] == 80
+    assert len(ids(tmp_path / "c.jsonl")) == 70
+    assert not set(ids(tmp_path / "c.jsonl")) & set(ids(tmp_path / "first.jsonl"))
+    assert parts.weights.total == pytest.approx(520, rel=0.05)
+
+
+def test_rows_are_excluded_although_bad_records_lie_between_them(tmp_path: Path) -> None:
+    lines = [json.dumps(record) for record in make_records(400)]
+    for bad in (0, 3, 150, 399):
+        lines[bad] = "{}"
+    corpus = tmp_path / "c.jsonl"
+    corpus.write_text("\n".join(lines))
+    options = {"on_bad_record": "skip", "size": 60, "always": ("topic=7",), "never": ("topic=4",)}
+    first = run(tmp_path, corpus, many(corpus), name="first.jsonl", **options)
+    options |= {"exclude": (str(first.path),), "always": ()}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    parts = run(tmp_path, corpus, many(corpus), name="b.jsonl", **options)
+    for name in ("excluded", "never", "always", "n"):
+        assert parts.manifest[name] == local.manifest[name]
+    left = set(ids(tmp_path / "first.jsonl"))
+    for selection, records in ((first, "first.jsonl"), (parts, "b.jsonl")):
+        assert rows(selection)["row"].to_pylist() == ids(tmp_path / records)
+        assert all(record["topic"] != 4 for record in read_jsonl(tmp_path / records))
+    assert not left & set(ids(tmp_path / "b.jsonl"))
+    assert {r["id"] for r in map(json.loads, lines) if r and r["topic"] == 7} <= left
+
+
+def test_records_that_are_certain_must_fit(corpus: Path, tmp_path: Path) -> None:
+    for engine in (Local(), many(corpus)):
+        with pytest.raises(UsageError, match=r"^--always: \d+ records do not fit into a budget of 20 records$"):
+            run(tmp_path, corpus, engine, size=20, always=("topic=0",))
+        with pytest.raises(UsageError, match=r"^--never topic=99: no record has this value; 'topic' holds '\d', '"):
+            run(tmp_path, corpus, engine, size=20, never=("topic=99",))
+
+
+def test_smaller_subsets_lie_within_larger_ones(corpus: Path, tmp_path: Path) -> None:
+    options = {"fraction": (0.2, 0.05, 0.1), "loss": "column:loss", "validate": 50, "keep_centers": True}
+    options |= {"clusters": 12}
+    local = runs(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    for one, other in zip(local, runs(tmp_path, corpus, in_parts(), name="b.jsonl", **options), strict=True):
+        assert one.path is not None and other.path is not None
+        assert one.path.read_bytes() == other.path.read_bytes()
+        assert rows(one).equals(rows(other))
+    inside = None
+    for selection in runs(tmp_path, corpus, many(corpus), name="c.jsonl", **options):
+        drawn = set(rows(selection)["row"].to_pylist())
+        assert len(drawn) == selection.manifest["budget"]
+        assert inside is None or drawn < inside
+        inside = drawn
+
+
+def test_independent_draws_are_those_of_one_process(corpus: Path, tmp_path: Path) -> None:
+    """Along the records in their order nothing depends on the parts but rounding."""
+    options = {"sampler": "iid", "size": 150, "loss": "column:loss", "validate": 60, "score_subset": True}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    parts = run(tmp_path, corpus, many(corpus), name="b.jsonl", **options)
+    assert ids(tmp_path / "a.jsonl") == ids(tmp_path / "b.jsonl")
+    assert parts.manifest["evidence"]["error"]["design"] == pytest.approx(
+        local.manifest["evidence"]["error"]["design"], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+@pytest.mark.parametrize("parts", [1, 5])
+def test_vectors_of_a_file_are_those_of_the_rows(tmp_path: Path, kind: str, parts: int) -> None:
+    table = pq.read_table(write_vectors(tmp_path / "c.parquet", 700))
+    vectors = np.array(table["emb"].to_pylist(), np.float32)
+    vectors[[5, 444]] = np.nan
+    np.save(tmp_path / "e.npy", vectors)
+    corpus = tmp_path / f"plain.{kind}"
+    if kind == "jsonl":
+        write_jsonl(corpus, table.drop_columns("emb").to_pylist())
+    else:
+        pq.write_table(table.drop_columns("emb"), corpus, row_group_size=90)
+    options = {"encoder": f"npy:{tmp_path / 'e.npy'}", "loss": "column:loss", "on_bad_record": "skip", "size": 60}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    engine = in_parts() if parts == 1 else many(corpus, parts)
+    other = run(tmp_path, corpus, engine, name="b.jsonl", **options)
+    if parts == 1:
+        same(local, other)
+    assert other.manifest["bad_records"] == local.manifest["bad_records"]
+    assert other.manifest["kmeans_cost"] == pytest.approx(local.manifest["kmeans_cost"], rel=1e-5)
+    assert rows(other)["row"].to_pylist() == ids(tmp_path / "b.jsonl")
+    np.save(tmp_path / "e.npy", vectors[:-1])
+    with pytest.raises(TitheError, match=r"e\.npy: holds 699 rows, but the corpus 700 records"):
+        run(tmp_path, corpus, engine, name="c.jsonl", **options)
+
+
+def test_what_must_be_unpacked_is_unpacked_where_all_see_it(tmp_path: Path) -> None:
+    vectors = write_vectors(tmp_path / "c.parquet", 600)
+    packed = tmp_path / "d.parquet.gz"
+    packed.write_bytes(gzip.compress(vectors.read_bytes()))
+    options = {"encoder": "column:emb", "size": 60}
+    local = run(tmp_path, packed, Local(), name="a.parquet", **options)
+    same(local, run(tmp_path, packed, in_parts(), name="b.parquet", **options))
+    parts = run(tmp_path, packed, in_parts(5000), name="c.parquet", **options)
+    assert parts.manifest["inputs"] == local.manifest["inputs"]
+    assert pq.read_table(tmp_path / "c.parquet")["id"].to_pylist() == rows(parts)["row"].to_pylist()
+    assert not list((tmp_path / "c.parquet.work").glob("run.*"))
+
+
+def test_standard_input_is_cut_into_parts_too(corpus: Path, tmp_path: Path, tithe: Tithe) -> None:
+    content = corpus.read_bytes()
+
+    def chosen(engine: Any, name: str) -> Any:
+        return runs(tmp_path, Path("-"), engine, name=name, stdin=io.BytesIO(content), size=50, never=("topic=1",))[0]
+
+    local = chosen(Local(), "a.jsonl")
+    same(local, chosen(in_parts(), "b.jsonl"))
+    parts = chosen(in_parts(len(content) // 5), "c.jsonl")
+    assert parts.manifest["inputs"] == local.manifest["inputs"]
+    assert rows(parts)["row"].to_pylist() == ids(tmp_path / "c.jsonl")
+    content = content[: len(content) // 2] + b"x\n"
+    with pytest.raises(TitheError, match=r"^-, line \d+: "):
+        chosen(in_parts(len(content) // 5), "d.jsonl")
+
+
+@pytest.mark.parametrize("shape", ["replicate", "resample"])
+def test_records_are_repeated_within_their_shards(corpus: Path, tmp_path: Path, shape: str, tithe: Tithe) -> None:
+    options = {"size": 90, "weights_as": shape, "loss": "column:loss", "work_dir": tmp_path / "w"}
+    one = run(tmp_path, corpus, many(corpus), name="one.jsonl", **options)
+    folder = run(tmp_path, corpus, many(corpus), name="many", shards=True, **options)
+    assert rows(one).equals(rows(folder))
+    shards = [ids(shard) for shard in sorted((tmp_path / "many").iterdir())]
+    assert sorted(ids(tmp_path / "one.jsonl")) == sorted(sum(shards, [])) and len(shards) > 3
+    assert any(shard != sorted(shard) for shard in shards)
+    assert folder.manifest["subset"]["lines"] == 90
+    again = run(tmp_path, corpus, many(corpus), name="again", shards=True, **options)
+    assert rows(again).equals(rows(folder))
+    for name in sorted(path.name for path in (tmp_path / "many").iterdir()):
+        assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert tithe("verify", tmp_path / "many.manifest.json").code == 0
