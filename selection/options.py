@@ -166,7 +166,6 @@ class Options:
             f"--sampler {self.sampler}": self.sampler == "simple",
             "--dedup": self.dedup,
             "--dedup-near": self.dedup_near is not None,
-            "--group-by": self.group_by is not None,
             "--tokens": self.tokens is not None,
             "inputs by URL": any("://" in name for name in self.inputs),
         }

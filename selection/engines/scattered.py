@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
+from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Any, Protocol
@@ -18,7 +20,7 @@ import numpy.typing as npt
 
 from tithe.selection.distinct import distinct
 from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.line import Bounds, CellSums, Chain, Layout, Located, locate, middles
+from tithe.selection.engines.line import Bounds, CellSums, Chain, Keys, Layout, Located, locate, middles
 from tithe.selection.per_record import (
     BLOCK,
     Derived,
@@ -190,7 +192,14 @@ class ScatteredOrder:
         some = distinct(home.records, min(home.records, _LOOKED_AT), np.random.default_rng(0))
         self.home = home
         self.chain = Chain.of(ranks, means, labels[some], distances[some].astype(np.float64))
+        self.groups: PerRecord | None = None
         self._known: dict[int, int] = {}
+
+    def in_lines(self, groups: PerRecord, count: int) -> ScatteredOrder:
+        """See OrderElsewhere."""
+        found = copy(self)
+        found.chain, found.groups, found._known = self.chain.in_lines(count), groups, {}
+        return found
 
     def __len__(self) -> int:
         return self.home.records
@@ -219,14 +228,37 @@ class ScatteredOrder:
         self._known.update(zip(places.tolist(), positions.tolist(), strict=True))
 
 
+@dataclass(frozen=True)
+class _Along:
+    """Masses, and the order that they are along; what a part is told."""
+
+    masses: PerRecord
+    chain: Chain
+    groups: PerRecord | None
+
+    def shells_of(self, place: Place, part: slice) -> Positions:
+        """Of records of a part, given by their positions among all."""
+        here = slice(part.start - place.start, part.stop - place.start)
+        lines = None if self.groups is None else self.groups[part]
+        return self.chain.shells_of(place.quantity(LABELS)[here], place.quantity(DISTANCES)[here], lines)
+
+    def in_cells(self, place: Place, number: int) -> tuple[Positions, Keys, Callable[[Positions], Floats]]:
+        """The shells, keys and masses of all records of a part."""
+        everything = slice(0, place.records)
+        labels, distances = place.quantity(LABELS)[everything], place.quantity(DISTANCES)[everything]
+        shells = self.shells_of(place, slice(place.start, place.start + place.records))
+        keys = self.chain.keys_of(labels, distances, number)
+        return shells, keys, lambda members: self.masses[members + place.start]
+
+
 class ScatteredMasses:
-    """Masses of records, along an order; to be summed up and located in."""
+    """Masses of records, along an order; to be summed up and located in. See MassesElsewhere."""
 
     def __init__(self, order: ScatteredOrder, masses: PerRecord) -> None:
-        self._order = order
-        self._masses = masses
-        self._sums = order.home.start_in_parts(_sums_of_part, masses, order.chain)
-        self._layout = Layout.of(order.home.results(self._sums), order.chain.shells)
+        self._order, self._home, self._masses = order, order.home, masses
+        self._along = self._home.share(_Along(masses, order.chain, order.groups))
+        self._sums = self._home.start_in_parts(_sums_of_part, self._along)
+        self._layout = Layout.of(self._home.results(self._sums), order.chain)
         self.home = self
 
     def __len__(self) -> int:
@@ -244,11 +276,19 @@ class ScatteredMasses:
 
     def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
         """See `per_record.located`; what is found are places in the order."""
-        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
-        all_targets = home.share(targets)
+        factors = np.array([factor])
+        return self.located_in_lines(targets, factors, factors * self._layout.of_lines)
+
+    def of_lines(self) -> Floats:
+        """See MassesElsewhere."""
+        return self._layout.of_lines
+
+    def located_in_lines(self, targets: Floats, factors: Floats, lengths: Floats) -> tuple[Positions, Floats, Floats]:
+        """See MassesElsewhere."""
+        home, layout, all_targets = self._home, self._layout.stretched(factors, lengths), self._home.share(targets)
         calls = (
-            (number, (number, bounds, factor, all_targets, *shared))
-            for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
+            (number, (number, bounds, all_targets, self._along))
+            for number, bounds in enumerate(layout.bounds(home.results(self._sums)))
         )
         places, before, after = np.full(len(targets), -1, np.int64), np.empty(len(targets)), np.empty(len(targets))
         positions = np.empty(len(targets), np.int64)
@@ -261,10 +301,9 @@ class ScatteredMasses:
 
     def middles(self, positions: Positions) -> Floats:
         """Where on the line some records have their middle."""
-        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
-        wanted = dict(home.split(positions))
+        home, wanted = self._home, dict(self._home.split(positions))
         calls = [
-            (number, (number, bounds, positions[wanted[number]], *shared))
+            (number, (number, bounds, positions[wanted[number]], self._along))
             for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
             if number in wanted
         ]
@@ -312,44 +351,23 @@ def _located_in_part(place: Place, targets: Floats, task: tuple[PerRecord, float
         return located_over(blocks_of(place), targets, *task)
 
 
-def _sums_of_part(place: Place, number: int, masses: PerRecord, chain: Chain) -> CellSums:
-    labels, distances = place.quantity(LABELS), place.quantity(DISTANCES)
+def _sums_of_part(place: Place, number: int, along: _Along) -> CellSums:
+    count = along.chain.shells
 
     def sums(part: slice, mass: Floats) -> CellSums:
-        here = slice(part.start - place.start, part.stop - place.start)
-        return CellSums.of(chain.shells_of(labels[here], distances[here]), mass, chain.shells)
+        return CellSums.of(along.shells_of(place, part), mass, count)
 
-    nothing = CellSums(np.zeros(chain.shells), np.zeros(chain.shells, np.int64))
+    nothing = CellSums(np.zeros(count), np.zeros(count, np.int64))
     with at(place):
-        return reduced_over(blocks_of(place), sums, CellSums.plus, nothing, masses)
+        return reduced_over(blocks_of(place), sums, CellSums.plus, nothing, along.masses)
 
 
-def _in_cells(
-    place: Place, number: int, masses: PerRecord, chain: Chain
-) -> tuple[Positions, npt.NDArray[np.uint32], Callable[[Positions], Floats]]:
-    """The shells, keys and masses of a part's records."""
-    everything = slice(0, place.records)
-    labels, distances = place.quantity(LABELS)[everything], place.quantity(DISTANCES)[everything]
-    shells, keys = chain.shells_of(labels, distances), chain.keys_of(labels, distances, number)
-    return shells, keys, lambda members: masses[members + place.start]
-
-
-def _located_in_cells(
-    place: Place,
-    number: int,
-    bounds: Bounds,
-    factor: float,
-    targets: Floats,
-    masses: PerRecord,
-    chain: Chain,
-) -> Located:
+def _located_in_cells(place: Place, number: int, bounds: Bounds, targets: Floats, along: _Along) -> Located:
     with at(place):
-        found = locate(targets, bounds, factor, *_in_cells(place, number, masses, chain))
+        found = locate(targets, bounds, *along.in_cells(place, number))
     return Located(found.targets, found.members + place.start, found.places, found.before, found.after)
 
 
-def _middles_in_cells(
-    place: Place, number: int, bounds: Bounds, positions: Positions, masses: PerRecord, chain: Chain
-) -> Floats:
+def _middles_in_cells(place: Place, number: int, bounds: Bounds, positions: Positions, along: _Along) -> Floats:
     with at(place):
-        return middles(positions - place.start, bounds, *_in_cells(place, number, masses, chain))
+        return middles(positions - place.start, bounds, *along.in_cells(place, number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def test_records_are_repeated_within_their_shards(corpus: Path, tmp_path: Path, 
     folder = run(tmp_path, corpus, many(corpus), name="many", shards=True, **options)
     assert rows(one).equals(rows(folder))
     shards = [ids(shard) for shard in sorted((tmp_path / "many").iterdir())]
-    assert sorted(ids(tmp_path / "one.jsonl")) == sorted(sum(shards, [])) and len(shards) > 3
+    assert sorted(ids(tmp_path / "one.jsonl")) == sorted(itertools.chain(*shards)) and len(shards) > 3
     assert any(shard != sorted(shard) for shard in shards)
     assert folder.manifest["subset"]["lines"] == 90
     again = run(tmp_path, corpus, many(corpus), name="again", shards=True, **options)
@@ -165,3 +166,52 @@ def test_records_are_repeated_within_their_shards(corpus: Path, tmp_path: Path, 
     for name in sorted(path.name for path in (tmp_path / "many").iterdir()):
         assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert tithe("verify", tmp_path / "many.manifest.json").code == 0
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"group_min": 3, "group_max": 20, "loss": "column:loss", "validate": 60, "score_subset": True},
+        {"group_share": ("0=0.4,1=0.1,other=0.5",), "always": ("topic=7",), "never": ("topic=2",)},
+        {"keep_centers": True, "clusters": 12, "fraction": (0.3, 0.1)},
+    ],
+    ids=str,
+)
+def test_groups_give_what_they_give_in_one_process(corpus: Path, tmp_path: Path, wanted: dict[str, Any]) -> None:
+    options = {"group_by": "topic", "loss": "column:loss", **({} if "fraction" in wanted else {"size": 110}), **wanted}
+    local = runs(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    one = runs(tmp_path, corpus, in_parts(), name="b.jsonl", **options)
+    parts = runs(tmp_path, corpus, many(corpus), name="c.jsonl", **options)
+    for alone, other, scattered in zip(local, one, parts, strict=True):
+        same(alone, other)
+        groups = [[(g["value"], g["records"], g["selected"]) for g in s.manifest["groups"]["values"]] for s in (
+            alone, scattered
+        )]  # fmt: skip
+        assert groups[0] == groups[1]
+        drawn = [record["topic"] for record in read_jsonl(Path(str(scattered.path)))]
+        assert {str(topic): drawn.count(topic) for topic in set(drawn)} == {value: n for value, _, n in groups[1] if n}
+        if "validate" in options:
+            error, expected = (s.manifest["evidence"]["error"]["design"] for s in (scattered, alone))
+            assert error == pytest.approx(expected, rel=0.1)
+
+
+def test_groups_are_numbered_as_they_come_and_must_be_groups(tmp_path: Path) -> None:
+    records = make_records(300)
+    for i, record in enumerate(records):
+        record["source"] = None if i % 7 == 0 else f"s{(i * i) % 5 + i // 100}"
+    corpus = write_jsonl(tmp_path / "c.jsonl", records)
+    options = {"group_by": "source", "size": 50}
+    local, parts = (
+        run(tmp_path, corpus, engine, name=name, **options)
+        for engine, name in ((Local(), "a.jsonl"), (many(corpus), "b.jsonl"))
+    )
+    assert [g["value"] for g in parts.manifest["groups"]["values"]] == [
+        g["value"] for g in local.manifest["groups"]["values"]
+    ]
+    with pytest.raises(UsageError, match="--group-by nothing: no record has a text in 'nothing'"):
+        run(tmp_path, corpus, many(corpus), group_by="nothing", size=50)
+    records[250]["source"] = ["a"]
+    write_jsonl(corpus, records)
+    with pytest.raises(TitheError, match=r"c\.jsonl, line 251: --group-by source: the field holds a list"):
+        run(tmp_path, corpus, many(corpus), **options)
