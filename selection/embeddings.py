@@ -19,6 +19,7 @@ from tithe.selection.corpus import Batch, Corpus
 from tithe.selection.distinct import distinct
 from tithe.selection.encode import NOT_FINITE, VectorCheck, usable_values
 from tithe.selection.stages import Advance
+from tithe.selection.work.shards import KEY_BYTES, Keys
 from tithe.selection.work.spool import Spool
 from tithe.selection.work.vectors import VectorStore
 
@@ -57,6 +58,15 @@ class KeptEmbeddings:
     def texts(self) -> Rows:
         """A number of each record's text, shape (n,), on disk: equal where the texts are."""
         return self._rows
+
+    def text_keys(self) -> Keys:
+        """A key of each record's text, shape (n, 16): equal where the texts are, whatever the store."""
+        found = [np.empty((0, KEY_BYTES), np.uint8)]
+        found += [
+            self._store.keys(np.asarray(self._rows[start : start + BLOCK]))
+            for start in range(0, len(self._rows), BLOCK)
+        ]
+        return np.concatenate(found)
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""

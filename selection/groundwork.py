@@ -18,11 +18,14 @@ from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
 from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
-from tithe.selection.embeddings import Embeddings
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.duplicates import copies_of
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
+from tithe.selection.per_record import PerRecord
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
 from tithe.selection.tokens import count_tokens
@@ -69,6 +72,11 @@ class Groundwork:
     def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
         return self.embeddings.take(positions)
+
+    def copies(self, candidates: Candidates, preferred: npt.NDArray[np.int64]) -> PerRecord:
+        """How many candidates have the text of each record that stays; see `copies_of`."""
+        assert isinstance(self.embeddings, KeptEmbeddings), "there are texts"
+        return copies_of(self.embeddings.texts, candidates, preferred)
 
     @cached_property
     def order(self) -> Order:

@@ -163,8 +163,6 @@ class Options:
         not_yet = {
             "--task regression": self.task == "regression",
             f"--method {self.method}": self.method not in ("sensitivity", "uniform"),
-            f"--sampler {self.sampler}": self.sampler == "simple",
-            "--dedup": self.dedup,
             "--dedup-near": self.dedup_near is not None,
             "--tokens": self.tokens is not None,
             "inputs by URL": any("://" in name for name in self.inputs),

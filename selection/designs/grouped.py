@@ -15,7 +15,7 @@ from tithe.selection.designs.allocation import Counts, Wanted, sizes_of_groups
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
 from tithe.selection.designs.sampling import (
     NEARLY_ONE,
-    OrderElsewhere,
+    ClustersElsewhere,
     Sample,
     open_mass,
     open_masses,
@@ -121,8 +121,10 @@ def _cut_offs(scores: PerRecord, groups: PerRecord, counts: Counts, sure_from: F
             values[sure] = 0.0
             largest = np.zeros(len(counts))
             np.maximum.at(largest, group, values)
-            sums = np.bincount(group, values, minlength=len(counts))
-            return np.bincount(group[sure], minlength=len(counts)).astype(np.float64), sums, largest
+            certain, below = (
+                np.bincount(group, weights, minlength=len(counts)).astype(np.float64) for weights in (sure, values)
+            )
+            return certain, below, largest
 
         nothing = (np.zeros(len(counts)), np.zeros(len(counts)), np.zeros(len(counts)))
         sure, below, largest = reduced(found, _together, nothing, scores, groups)
@@ -145,7 +147,7 @@ def _together(
 
 def grouped_order(order: PerRecord, groups: Groups) -> PerRecord:
     """The same order group by group."""
-    if isinstance(order, OrderElsewhere):
+    if isinstance(order, ClustersElsewhere):
         return order.in_lines(groups.codes, len(groups.values))
     found = stable_order(Derived(groups.codes.__getitem__, order))
     for part in blocks(len(found)):
@@ -193,7 +195,7 @@ class GroupDesign(PivotalDesign):
 
     def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
         order = self.order
-        if isinstance(order, OrderElsewhere):
+        if isinstance(order, ClustersElsewhere):
             return order[ordered_pivotal_in_lines(order.along(Derived(open_mass, self.probabilities)), rng)]
         found, ends = [NOBODY], np.cumsum(self.groups.sizes()).astype(np.int64)
         for start, end in zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True):

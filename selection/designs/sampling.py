@@ -58,20 +58,31 @@ class OrderElsewhere(Protocol):
 
     def __getitem__(self, at: Any, /) -> Positions: ...
 
-    def in_lines(self, groups: PerRecord, count: int) -> OrderElsewhere:
-        """The same order for each of `count` groups, one group after the other."""
+    def along(self, masses: PerRecord) -> PerRecord:
+        """A quantity of the records, in this order; to be summed up and located in."""
         ...
 
-    def along(self, masses: PerRecord) -> MassesElsewhere:
-        """A quantity of the records, in this order; to be summed up and located in."""
+    def places(self, masses: PerRecord, positions: Positions) -> Floats:
+        """Where records at `positions`, ascending, lie: what `along` gave, cumulated to their middle; shape (m,)."""
+        ...
+
+
+@runtime_checkable
+class ClustersElsewhere(OrderElsewhere, Protocol):
+    """That of the clusters."""
+
+    def along(self, masses: PerRecord) -> MassesElsewhere: ...
+
+    def in_lines(self, groups: PerRecord, count: int) -> ClustersElsewhere:
+        """The same order for each of `count` groups, one group after the other."""
         ...
 
     def ranked(self, positions: Positions) -> Positions:
         """The numbers of the records at `positions`, ascending, in this order; shape (m,)."""
         ...
 
-    def places(self, masses: PerRecord, positions: Positions) -> Floats:
-        """Where records at `positions`, ascending, lie: what `along` gave, cumulated to their middle; shape (m,)."""
+    def shuffled(self, keys: PerRecord) -> OrderElsewhere:
+        """Another order of the same records: of their keys."""
         ...
 
 

@@ -22,19 +22,22 @@ from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.embedded import Encoder
 from tithe.selection.encode import usable_values
 from tithe.selection.engines import part_work
+from tithe.selection.engines.cluster_order import ScatteredOrder
 from tithe.selection.engines.crew import Crew
+from tithe.selection.engines.duplicates import copies_in_parts
 from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.laying_clusters import lay_clusters
 from tithe.selection.engines.laying_embeddings import ScatteredEmbeddings, lay_embeddings
 from tithe.selection.engines.part_work import LENGTHS, ROWS, KnownEncoder, PlacedPart, Records, Setup
 from tithe.selection.engines.parts import PART_BYTES, Part, cut
-from tithe.selection.engines.scattered import DISTANCES, LABELS, ScatteredHome, ScatteredOrder
+from tithe.selection.engines.scattered import DISTANCES, LABELS, ScatteredHome
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork, clusters_key, embeddings_key
 from tithe.selection.options import Options
 from tithe.selection.order import similarity_order
-from tithe.selection.per_record import NOBODY
+from tithe.selection.per_record import NOBODY, PerRecord
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder
 
@@ -74,6 +77,11 @@ class ScatteredGroundwork(Groundwork):
         return np.concatenate(
             [place.positions(rows[low:high]) for place, (low, high) in zip(self.places, spans, strict=True)]
         )
+
+    def copies(self, candidates: Candidates, preferred: Rows) -> PerRecord:
+        """See Groundwork."""
+        assert isinstance(self.embeddings, ScatteredEmbeddings)
+        return copies_in_parts(self.home, self.embeddings.crew.setup, candidates, preferred)
 
     @cached_property
     def order(self) -> Any:
@@ -116,7 +124,7 @@ def lay_in_parts(
     embeddings = ScatteredEmbeddings(crew, known, in_place)
     laid = lay_clusters(options, crew, embeddings, plan, work, clusters_key(key, plan), stages)
 
-    home = ScatteredHome(executor, laid.places)
+    home = ScatteredHome(executor, laid.places, work.scratch.absolute())
     reused = ["embeddings"] if all(part.kept for part in known) and by_record is None else []
     placed = [place.known for place in laid.places]
     ground = ScatteredGroundwork(

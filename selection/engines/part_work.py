@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -24,8 +22,9 @@ from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, Batch, Corpus, TextRule
 from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
-from tithe.selection.embeddings import Embeddings, LookedUpEmbeddings
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings
 from tithe.selection.encode import usable_texts
+from tithe.selection.engines.kept import OPEN, found_by_all, keep, kept
 from tithe.selection.engines.parts import Part
 from tithe.selection.engines.scattered import DISTANCES, LABELS
 from tithe.selection.errors import TitheError
@@ -36,15 +35,13 @@ from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder, writing
+from tithe.selection.work.shards import Keys
 
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
 LENGTHS, ROWS = "lengths", "rows"
 """Quantities of a part beside those of its clusters: characters of the text, overall row."""
-
-# Parts whose arrays a process keeps mapped.
-_OPEN = 64
 
 
 @dataclass(frozen=True)
@@ -208,49 +205,17 @@ def _bad(known: Records) -> BadRecords:
     return bad
 
 
-@lru_cache(_OPEN)
+@lru_cache(OPEN)
 def _lengths(path: str | None) -> PerRecord:
     if path is None:
         return np.empty(0, np.uint32)  # of no records
-    with _shared(path):
+    with found_by_all(path):
         return np.memmap(path, np.uint32, "r")
-
-
-def kept(folder: Path, name: str) -> npt.NDArray[Any]:
-    """An array that was left in a folder; mapped."""
-    return _mapped(str(folder / f"{name}.npy"))
-
-
-@lru_cache(4 * _OPEN)
-def _mapped(path: str) -> npt.NDArray[Any]:
-    with _shared(path):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-@contextmanager
-def _shared(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise TitheError(
-            f"{Path(path).parent}: is not to be found by every worker; --work-dir must name a folder that all of "
-            f"them share ({error.strerror})"
-        ) from error
 
 
 def scratch_of(folder: Path, part: Part) -> Path:
     """Where a part's quantities lie that only this run needs."""
     return folder.absolute() / str(part.number)
-
-
-def keep(folder: Path, name: str, values: npt.NDArray[Any]) -> None:
-    """Leave an array in the scratch of a part. Who does it again, since a machine was lost, disturbs no reader."""
-    with writing(folder):
-        folder.mkdir(exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(dir=folder)
-        os.close(handle)
-        save_array(Path(unfinished), values)
-        Path(unfinished).replace(folder / f"{name}.npy")
 
 
 # The stages, in their order.
@@ -409,6 +374,13 @@ def taken(place: PlacedPart, rows: Rows, fields: Sequence[str] | None) -> list[B
     corpus = Corpus([place.part.file], place.first_row)
     corpus.remember_rows([place.known.rows])
     return list(corpus.take(rows, fields))
+
+
+def text_keys(part: Part, setup: Setup, known: Records) -> Keys:
+    """A key of each text of a part, shape (m, 16): equal where the texts are, in all parts."""
+    with _opened(part, setup, known) as (_, _, embeddings):
+        assert isinstance(embeddings, KeptEmbeddings), "there are texts"
+        return embeddings.text_keys()
 
 
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -6,21 +6,19 @@ by part, by an Executor; what comes back is combined in the order of the parts.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from copy import copy
-from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.distinct import distinct
 from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.line import Bounds, CellSums, Chain, Keys, Layout, Located, locate, middles
 from tithe.selection.per_record import (
     BLOCK,
     Derived,
@@ -28,18 +26,13 @@ from tithe.selection.per_record import (
     Positions,
     cumulated_over,
     located_over,
-    reduced,
     reduced_over,
-    totals,
 )
 
 Floats = npt.NDArray[np.float64]
 
 LABELS, DISTANCES = "labels", "squared_distances"
 """The quantities that every part has."""
-
-# Records at random by which shells are laid out.
-_LOOKED_AT = 8192
 
 # Lookups remembered: what is written of a sample asks for the same records again and again.
 _REMEMBERED = 8
@@ -93,11 +86,12 @@ class Scattered:
 class ScatteredHome:
     """The parts of a corpus, and who works on them; see `per_record.Home`."""
 
-    def __init__(self, executor: Executor, places: Sequence[Place]) -> None:
-        """`places` are those of all parts, in the order of their records."""
-        self._executor = executor
+    def __init__(self, executor: Executor, places: Sequence[Place], scratch: Path | None = None) -> None:
+        """`places` are those of all parts, in the order of their records; `scratch` is a folder that they share."""
+        self.executor = executor
         self._places = places
-        self._starts = np.array([place.start for place in places], np.int64)
+        self._scratch = scratch
+        self.starts = np.array([place.start for place in places], np.int64)
         self._lookups: dict[tuple[str, bytes], npt.NDArray[Any]] = {}
         self._largest = int(np.argmax([place.records for place in places]))
         self.records = sum(place.records for place in places)
@@ -110,21 +104,22 @@ class ScatteredHome:
         self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
     ) -> Any:
         """See `per_record.reduced`."""
-        task = self._executor.share((function, combine, start, quantities))
-        found = self._executor.map(_reduced_part, ((place, task) for place in self._places))
+        task = self.share((function, combine, start, quantities))
+        found = self.executor.map(_reduced_part, ((place, task) for place in self._places))
         return reduce(combine, found, start)
 
     def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
         """See `per_record.located`."""
-        task = self.share((masses, factor))
-        sums = np.array(list(self._executor.map(_mass_of_part, ((place, task) for place in self._places))))
+        task = (masses, factor)
+        sums = np.array(self.in_all_parts(_mass_of_part, task))
         ends = np.cumsum(sums)
         starts = ends - sums
         # By rounding, a target may lie beyond all of them.
         owners = np.minimum(np.searchsorted(ends, targets, side="right"), int(np.flatnonzero(sums)[-1]))
         edges = np.searchsorted(owners, np.arange(len(sums) + 1)).tolist()
         spans = [(number, low, high) for number, (low, high) in enumerate(pairwise(edges)) if low < high]
-        calls = ((number, (targets[low:high] - starts[number], task)) for number, low, high in spans)
+        shared = self.share(task)
+        calls = ((number, (targets[low:high] - starts[number], shared)) for number, low, high in spans)
         at, before, after = np.empty(len(targets), np.int64), np.empty(len(targets)), np.empty(len(targets))
         for (number, low, high), found in zip(spans, self.over_parts(_located_in_part, calls), strict=True):
             at[low:high], before[low:high], after[low:high] = found
@@ -143,7 +138,7 @@ class ScatteredHome:
 
     def parts_of(self, positions: Positions) -> Positions:
         """The number of the part that holds each of some positions."""
-        return np.searchsorted(self._starts, positions, side="right") - 1
+        return np.searchsorted(self.starts, positions, side="right") - 1
 
     def split(self, positions: Positions) -> Iterator[tuple[int, Positions]]:
         """The numbers of parts that hold any of some positions, and which of these it holds."""
@@ -155,7 +150,17 @@ class ScatteredHome:
 
     def over_parts(self, function: Callable[..., Any], calls: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[Any]:
         """What a function finds in some parts, given by their numbers with its other arguments."""
-        return self._executor.map(function, ((self._places[number], *arguments) for number, arguments in calls))
+        return self.executor.map(function, ((self._places[number], *arguments) for number, arguments in calls))
+
+    def in_all_parts(self, function: Callable[..., Any], task: Any) -> list[Any]:
+        """What a function finds in every part, given what all of them are told."""
+        shared = self.share(task)
+        return list(self.executor.map(function, ((place, shared) for place in self._places)))
+
+    def new_folder(self) -> Path:
+        """A folder of their scratch, for a use of its own."""
+        assert self._scratch is not None, "parts that exchange anything share a scratch"
+        return Path(tempfile.mkdtemp(dir=self._scratch))
 
     def _looked_up(self, name: str, positions: Positions) -> npt.NDArray[Any]:
         # Where nothing is asked for, somebody must still say what it would be.
@@ -170,147 +175,16 @@ class ScatteredHome:
 
     def start_in_parts(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Begin a call for each part, given its number; what stands for the results."""
-        shared = [self._executor.share(argument) for argument in arguments]
-        return [self._executor.start(function, place, number, *shared) for number, place in enumerate(self._places)]
+        shared = [self.executor.share(argument) for argument in arguments]
+        return [self.executor.start(function, place, number, *shared) for number, place in enumerate(self._places)]
 
     def results(self, started: Sequence[Any]) -> Iterator[Any]:
         """Their results, in order; one is held at a time."""
-        return (self._executor.result(call) for call in started)
+        return (self.executor.result(call) for call in started)
 
     def share(self, value: Any) -> Any:
         """See Executor."""
-        return self._executor.share(value)
-
-
-class ScatteredOrder:
-    """The order in which records are drawn; see `line`. `order[places]` are the positions of records located before."""
-
-    def __init__(self, home: ScatteredHome, ranks: npt.NDArray[np.int64]) -> None:
-        """`ranks` say where in the order of the clusters each of them stands, shape (k,)."""
-        labels, distances, k = home.quantity(LABELS), home.quantity(DISTANCES), len(ranks)
-        means = totals(labels, k, distances) / np.maximum(totals(labels, k), 1)
-        some = distinct(home.records, min(home.records, _LOOKED_AT), np.random.default_rng(0))
-        self.home = home
-        self.chain = Chain.of(ranks, means, labels[some], distances[some].astype(np.float64))
-        self.groups: PerRecord | None = None
-        self._known: dict[int, int] = {}
-
-    def in_lines(self, groups: PerRecord, count: int) -> ScatteredOrder:
-        """See OrderElsewhere."""
-        found = copy(self)
-        found.chain, found.groups, found._known = self.chain.in_lines(count), groups, {}
-        return found
-
-    def __len__(self) -> int:
-        return self.home.records
-
-    def __getitem__(self, at: Any, /) -> Positions:
-        return np.array([self._known[place] for place in np.asarray(at).tolist()], np.int64)
-
-    def along(self, masses: PerRecord) -> ScatteredMasses:
-        """See OrderElsewhere."""
-        return ScatteredMasses(self, masses)
-
-    def ranked(self, positions: Positions) -> Positions:
-        """See OrderElsewhere."""
-        labels, distances = (self.home.quantity(name)[positions] for name in (LABELS, DISTANCES))
-        parts = self.home.parts_of(positions)
-        keys = self.chain.keys_of(labels, distances, parts)
-        return np.lexsort((keys, parts, self.chain.shells_of(labels, distances)))
-
-    def places(self, masses: PerRecord, positions: Positions) -> Floats:
-        """See OrderElsewhere."""
-        assert isinstance(masses, ScatteredMasses)
-        return masses.middles(positions)
-
-    def remember(self, places: Positions, positions: Positions) -> None:
-        """Take note of where located records are."""
-        self._known.update(zip(places.tolist(), positions.tolist(), strict=True))
-
-
-@dataclass(frozen=True)
-class _Along:
-    """Masses, and the order that they are along; what a part is told."""
-
-    masses: PerRecord
-    chain: Chain
-    groups: PerRecord | None
-
-    def shells_of(self, place: Place, part: slice) -> Positions:
-        """Of records of a part, given by their positions among all."""
-        here = slice(part.start - place.start, part.stop - place.start)
-        lines = None if self.groups is None else self.groups[part]
-        return self.chain.shells_of(place.quantity(LABELS)[here], place.quantity(DISTANCES)[here], lines)
-
-    def in_cells(self, place: Place, number: int) -> tuple[Positions, Keys, Callable[[Positions], Floats]]:
-        """The shells, keys and masses of all records of a part."""
-        everything = slice(0, place.records)
-        labels, distances = place.quantity(LABELS)[everything], place.quantity(DISTANCES)[everything]
-        shells = self.shells_of(place, slice(place.start, place.start + place.records))
-        keys = self.chain.keys_of(labels, distances, number)
-        return shells, keys, lambda members: self.masses[members + place.start]
-
-
-class ScatteredMasses:
-    """Masses of records, along an order; to be summed up and located in. See MassesElsewhere."""
-
-    def __init__(self, order: ScatteredOrder, masses: PerRecord) -> None:
-        self._order, self._home, self._masses = order, order.home, masses
-        self._along = self._home.share(_Along(masses, order.chain, order.groups))
-        self._sums = self._home.start_in_parts(_sums_of_part, self._along)
-        self._layout = Layout.of(self._home.results(self._sums), order.chain)
-        self.home = self
-
-    def __len__(self) -> int:
-        return len(self._masses)
-
-    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
-        raise TypeError("masses along an order are never all here")
-
-    def reduced(
-        self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
-    ) -> Any:
-        """See `per_record.Home`: a sum is the same in any order."""
-        assert all(quantity is self for quantity in quantities)
-        return reduced(function, combine, start, self._masses)
-
-    def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
-        """See `per_record.located`; what is found are places in the order."""
-        factors = np.array([factor])
-        return self.located_in_lines(targets, factors, factors * self._layout.of_lines)
-
-    def of_lines(self) -> Floats:
-        """See MassesElsewhere."""
-        return self._layout.of_lines
-
-    def located_in_lines(self, targets: Floats, factors: Floats, lengths: Floats) -> tuple[Positions, Floats, Floats]:
-        """See MassesElsewhere."""
-        home, layout, all_targets = self._home, self._layout.stretched(factors, lengths), self._home.share(targets)
-        calls = (
-            (number, (number, bounds, all_targets, self._along))
-            for number, bounds in enumerate(layout.bounds(home.results(self._sums)))
-        )
-        places, before, after = np.full(len(targets), -1, np.int64), np.empty(len(targets)), np.empty(len(targets))
-        positions = np.empty(len(targets), np.int64)
-        for found in home.over_parts(_located_in_cells, calls):
-            at = found.targets
-            places[at], before[at], after[at], positions[at] = found.places, found.before, found.after, found.members
-        assert (places >= 0).all(), "every target lies in one cell"
-        self._order.remember(places, positions)
-        return places, before, after
-
-    def middles(self, positions: Positions) -> Floats:
-        """Where on the line some records have their middle."""
-        home, wanted = self._home, dict(self._home.split(positions))
-        calls = [
-            (number, (number, bounds, positions[wanted[number]], self._along))
-            for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
-            if number in wanted
-        ]
-        found = np.empty(len(positions))
-        for (number, _), part in zip(calls, home.over_parts(_middles_in_cells, calls), strict=True):
-            found[wanted[number]] = part
-        return found
+        return self.executor.share(value)
 
 
 @contextmanager
@@ -349,25 +223,3 @@ def _mass_of_part(place: Place, task: tuple[PerRecord, float]) -> float:
 def _located_in_part(place: Place, targets: Floats, task: tuple[PerRecord, float]) -> tuple[Positions, Floats, Floats]:
     with at(place):
         return located_over(blocks_of(place), targets, *task)
-
-
-def _sums_of_part(place: Place, number: int, along: _Along) -> CellSums:
-    count = along.chain.shells
-
-    def sums(part: slice, mass: Floats) -> CellSums:
-        return CellSums.of(along.shells_of(place, part), mass, count)
-
-    nothing = CellSums(np.zeros(count), np.zeros(count, np.int64))
-    with at(place):
-        return reduced_over(blocks_of(place), sums, CellSums.plus, nothing, along.masses)
-
-
-def _located_in_cells(place: Place, number: int, bounds: Bounds, targets: Floats, along: _Along) -> Located:
-    with at(place):
-        found = locate(targets, bounds, *along.in_cells(place, number))
-    return Located(found.targets, found.members + place.start, found.places, found.before, found.after)
-
-
-def _middles_in_cells(place: Place, number: int, bounds: Bounds, positions: Positions, along: _Along) -> Floats:
-    with at(place):
-        return middles(positions - place.start, bounds, *along.in_cells(place, number))

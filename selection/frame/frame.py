@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.embeddings import KeptEmbeddings
 from tithe.selection.errors import TitheError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.conditions import always_among, but_never
-from tithe.selection.frame.duplicates import Copies, copies_of, those_that_stay
+from tithe.selection.frame.duplicates import those_that_stay
 from tithe.selection.frame.groups import Groups
 from tithe.selection.frame.marks import Marks
 from tithe.selection.frame.near import merge_near
@@ -30,7 +29,7 @@ class Frame:
     """Candidates of `--always`, ascending."""
     centres: Positions = field(default_factory=lambda: NOBODY)
     """Candidates that are centres, where `--keep-centers` makes these certain; ascending."""
-    copies: Copies | None = None
+    copies: PerRecord | None = None
     """How many records each candidate stands for, shape (n,), 0 for those that are none; None: for itself."""
     groups: Groups | None = None
     tokens: npt.NDArray[np.uint32] | None = None
@@ -109,14 +108,15 @@ def draw_up(
 
 
 def _deduplicated(options: Options, frame: Frame, ground: Groundwork, advance: Advance) -> Frame:
-    copies = worked_out(frame.candidates, np.uint32)
     if options.dedup:
-        assert isinstance(ground.embeddings, KeptEmbeddings)
         preferred = np.concatenate([frame.always, np.setdiff1d(frame.centres, frame.always)])
-        copies = copies_of(ground.embeddings.texts, frame.candidates, preferred)
+        copies = ground.copies(frame.candidates, preferred)
+    else:
+        copies = worked_out(frame.candidates, np.uint32)
     if options.dedup_near is not None:
         certain = frame.certain[copies[frame.certain] > 0]
         labels = ground.clusters.labels
+        assert isinstance(copies, np.ndarray), "near-duplicates are merged where all records are at hand"
         merge_near(copies, ground.embeddings, labels, options.dedup_near, certain, advance)
     stay = those_that_stay(copies)
     return replace(

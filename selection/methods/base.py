@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.duplicates import times_copies
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.parallel import ordered_map
 from tithe.selection.per_record import PerRecord
@@ -39,6 +40,10 @@ class Judgement:
     """What the user should know, a line each."""
     facts: dict[str, Any] = field(default_factory=dict)
     """For the manifest: what the method found out, in JSON values."""
+
+    def times(self, copies: PerRecord) -> Judgement:
+        """The same where a record is worth what all of its copies are; these scores are used up."""
+        return replace(self, scores=replace(self.scores, values=times_copies(self.scores.values, copies)))
 
 
 class Method(Protocol):

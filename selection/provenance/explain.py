@@ -21,7 +21,6 @@ from tithe.selection.designs.make import make_design
 from tithe.selection.embeddings import KeptEmbeddings
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.conditions import NEVER
-from tithe.selection.frame.duplicates import times_copies
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import Frame, draw_up
 from tithe.selection.frame.marks import Marks, read_marks
@@ -227,7 +226,7 @@ class _Case:
             return None, None, None
         judgement, frame = method.judge(losses, self._frame.candidates), self._frame
         if frame.copies is not None:
-            times_copies(judgement.scores.values, frame.copies)
+            judgement = judgement.times(frame.copies)
         if not self._fits(judgement):
             return None, None, None
         order = self._ground.order if judgement.order is None else judgement.order
@@ -305,7 +304,7 @@ class _Case:
         return "it was left to chance, and others were drawn"
 
     def _stand_in(self, at: int) -> str:
-        assert isinstance(self._ground.embeddings, KeptEmbeddings) and self._frame.copies is not None
-        texts = self._ground.embeddings.texts
-        same = np.flatnonzero((np.asarray(texts) == texts[at]) & (self._frame.copies > 0))
+        embeddings, copies = self._ground.embeddings, self._frame.copies
+        assert isinstance(embeddings, KeptEmbeddings) and isinstance(copies, np.ndarray)
+        same = np.flatnonzero((np.asarray(embeddings.texts) == embeddings.texts[at]) & (copies > 0))
         return f"row {self._ground.rows(same)[0]}"

@@ -85,6 +85,8 @@ def write_vectors(path: Path, count: int, dimensions: int = 6, *, groups: int = 
         {"method": "uniform", "size": 97},
         {"always": ("topic=7",), "never": ("topic=3", "topic=5"), "loss": "column:loss", "validate": 50},
         {"sampler": "iid", "epsilon": 0.2, "keep_centers": True, "loss": "column:loss"},
+        {"sampler": "simple", "size": 101, "loss": "column:loss", "validate": 50, "score_subset": True},
+        {"sampler": "simple", "method": "uniform", "fraction": (0.211,), "seed": 4},
     ],
     ids=str,
 )
@@ -274,8 +276,8 @@ def test_parts_hold_every_record_once(tmp_path: Path, kind: str) -> None:
     [
         (("--method", "low-rank"), "--method low-rank"),
         (("--task", "regression", "--features", "id", "--target", "loss"), "--task regression"),
-        (("--dedup",), "--dedup"),
-        (("--dedup", "--dedup-near", "0.9"), "--dedup and --dedup-near"),
+        (("--method", "auto", "--loss", "column:loss"), "--method auto"),
+        (("--method", "low-rank", "--dedup-near", "0.9"), "--method low-rank and --dedup-near"),
     ],
 )
 def test_what_the_engine_does_not_do_is_named(tithe: Tithe, corpus: Path, option: tuple[str, ...], named: str) -> None:
@@ -293,7 +295,8 @@ def test_over_many_seeds_parts_err_as_one_process_does(tmp_path: Path) -> None:
     cluster. The root-mean-square error is that of one process, where the distance is most of what losses differ by,
     within 15% (the standard error of the ratio is 4.5%)."""
     from tests.selection.engines.test_line import Held
-    from tithe.selection.engines.scattered import ScatteredHome, ScatteredOrder
+    from tithe.selection.engines.cluster_order import ScatteredOrder
+    from tithe.selection.engines.scattered import ScatteredHome
 
     rng = np.random.default_rng(5)
     n, k, parts, size = 6000, 40, 12, 300

@@ -17,9 +17,10 @@ from tithe.selection.designs.grouped import make_group_design
 from tithe.selection.designs.pivotal import PivotalDesign
 from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.engines import line
+from tithe.selection.engines.cluster_order import ScatteredOrder
 from tithe.selection.engines.executor import Serial
 from tithe.selection.engines.line import Chain
-from tithe.selection.engines.scattered import Scattered, ScatteredHome, ScatteredOrder
+from tithe.selection.engines.scattered import Scattered, ScatteredHome
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.groups import Groups
 from tithe.selection.order import sampling_order, similarity_order

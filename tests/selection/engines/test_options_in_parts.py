@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
-from tests.selection.engines.test_in_parts import in_parts, rows, run, runs, same, write_vectors
+from tests.selection.engines.test_in_parts import _rounded, in_parts, rows, run, runs, same, write_vectors
 from tithe.selection.engines.engine import Local
 from tithe.selection.errors import TitheError, UsageError
 
@@ -215,3 +215,55 @@ def test_groups_are_numbered_as_they_come_and_must_be_groups(tmp_path: Path) -> 
     write_jsonl(corpus, records)
     with pytest.raises(TitheError, match=r"c\.jsonl, line 251: --group-by source: the field holds a list"):
         run(tmp_path, corpus, many(corpus), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"loss": "column:loss", "validate": 80, "score_subset": True},
+        {"always": ("topic=6",), "never": ("topic=2",), "keep_centers": True, "clusters": 9},
+        {"group_by": "topic", "loss": "column:loss"},
+        {"weights_as": "replicate", "loss": "column:loss"},
+    ],
+    ids=str,
+)
+def test_records_of_one_text_are_found_whatever_part_they_are_in(tmp_path: Path, options: dict[str, Any]) -> None:
+    records = make_records(400)
+    again = [{**record, "id": 400 + i} for i, record in enumerate(records[:250] + records[:100])]
+    corpus = write_jsonl(tmp_path / "in.jsonl", [*records, *again])
+    options = {"dedup": True, "size": 90, **options}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    same(local, run(tmp_path, corpus, in_parts(), name="b.jsonl", **options))
+    parts = run(tmp_path, corpus, many(corpus), name="c.jsonl", **options)
+    for name in ("duplicates", "n", "always", "never"):
+        assert parts.manifest[name] == local.manifest[name]
+    one, other = ({row["row"]: row for row in rows(s).to_pylist()} for s in (local, parts))
+    both = one.keys() & other.keys()
+    assert len(both) > 10
+    for row in both:
+        for name in ("score", "inclusion_probability", "weight"):
+            assert other[row][name] == pytest.approx(one[row][name], rel=1e-4)
+    texts = [record["text"] for record in read_jsonl(tmp_path / "c.jsonl")]
+    if "weights_as" not in options:
+        assert len(set(texts)) == len(texts)
+    left = 750 - parts.manifest["never"]
+    assert float(np.sum(rows(parts)["weight"].to_numpy())) == pytest.approx(left, rel=0.15)
+
+
+def test_a_simple_sample_does_not_depend_on_the_parts(corpus: Path, tmp_path: Path) -> None:
+    """The random order is one of all records."""
+    options = {"sampler": "simple", "size": 83, "loss": "column:loss", "score_subset": True, "validate": 60}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    parts = run(tmp_path, corpus, many(corpus), name="b.jsonl", **options)
+    assert ids(tmp_path / "a.jsonl") == ids(tmp_path / "b.jsonl")
+    for name in ("estimate", "error"):
+        assert _rounded(parts.manifest["evidence"][name]) == _rounded(local.manifest["evidence"][name])
+    fractions = {**options, "fraction": (0.3, 0.1), "score_subset": False}
+    del fractions["size"]
+    for one, other in zip(
+        runs(tmp_path, corpus, Local(), name="c.jsonl", **fractions),
+        runs(tmp_path, corpus, many(corpus), name="d.jsonl", **fractions),
+        strict=True,
+    ):
+        assert rows(one)["row"].equals(rows(other)["row"])
