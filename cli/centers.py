@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
+from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 
 
 @click.command(context_settings={"max_content_width": 80})
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="The records, as JSONL.")
 @apply([*INPUTS, *CLUSTERS])
 @click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
-@apply([*JSON, *CONDUCT])
+@apply([*ENGINE, *JSON, *CONDUCT])
 def centers(
     inputs: tuple[str, ...],
     output: Path | None,
@@ -54,7 +55,10 @@ def centers(
             click.echo(message, err=True)
 
     progress = terminal_progress(quiet=quiet)
-    count = write_centres(options, made, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+    with engine_of(options) as engine:
+        count = write_centres(
+            options, made, output, engine=engine, stdin=sys.stdin.buffer, progress=progress, notify=notify
+        )
     if as_json:
         print_json("centers", {"path": str(output), "records": count})
         return

@@ -124,7 +124,7 @@ def lay_in_parts(
     embeddings = ScatteredEmbeddings(crew, known, in_place)
     laid = lay_clusters(options, crew, embeddings, plan, work, clusters_key(key, plan), stages)
 
-    home = ScatteredHome(executor, laid.places, work.scratch.absolute())
+    home = ScatteredHome(executor, laid.places, work.scratch)
     reused = ["embeddings"] if all(part.kept for part in known) and by_record is None else []
     placed = [place.known for place in laid.places]
     ground = ScatteredGroundwork(

@@ -215,7 +215,7 @@ def _lengths(path: str | None) -> PerRecord:
 
 def scratch_of(folder: Path, part: Part) -> Path:
     """Where a part's quantities lie that only this run needs."""
-    return folder.absolute() / str(part.number)
+    return folder / str(part.number)
 
 
 # The stages, in their order.

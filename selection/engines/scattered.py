@@ -173,10 +173,9 @@ class ScatteredHome:
 
     # For orders.
 
-    def start_in_parts(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Begin a call for each part, given its number; what stands for the results."""
-        shared = [self.executor.share(argument) for argument in arguments]
-        return [self.executor.start(function, place, number, *shared) for number, place in enumerate(self._places)]
+    def start_in_parts(self, function: Callable[..., Any], shared: Any) -> list[Any]:
+        """Begin a call for each part, given its number and what was shared; what stands for the results."""
+        return [self.executor.start(function, place, number, shared) for number, place in enumerate(self._places)]
 
     def results(self, started: Sequence[Any]) -> Iterator[Any]:
         """Their results, in order; one is held at a time."""

@@ -52,9 +52,9 @@ class WorkFolder:
 
     @cached_property
     def scratch(self) -> Path:
-        """A folder for what only this run needs, removed at its end."""
+        """A folder for what only this run needs, removed at its end; by its full path, for other processes."""
         with writing(self.path):
-            folder = Path(tempfile.mkdtemp(_PARTIAL, "run.", self.path))
+            folder = Path(tempfile.mkdtemp(_PARTIAL, "run.", self.path.absolute()))
         self.stores.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
 

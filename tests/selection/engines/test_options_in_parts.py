@@ -15,8 +15,11 @@ import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tests.selection.engines.test_in_parts import _rounded, in_parts, rows, run, runs, same, write_vectors
+from tithe.embedders.registry import make_encoder
+from tithe.selection.centres import write_centres
 from tithe.selection.engines.engine import Local
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.options import Options
 
 
 def many(corpus: Path, parts: int = 6) -> Any:
@@ -249,6 +252,16 @@ def test_records_of_one_text_are_found_whatever_part_they_are_in(tmp_path: Path,
         assert len(set(texts)) == len(texts)
     left = 750 - parts.manifest["never"]
     assert float(np.sum(rows(parts)["weight"].to_numpy())) == pytest.approx(left, rel=0.15)
+
+
+def test_centres_to_score_are_those_of_one_process(corpus: Path, tmp_path: Path) -> None:
+    for name, engine in (("a.jsonl", Local()), ("b.jsonl", many(corpus))):
+        options = Options(
+            inputs=(str(corpus),), output=None, loss="file:", validate=30, work_dir=tmp_path / f"{name}.work",
+            engine="local" if name == "a.jsonl" else "ray",
+        )  # fmt: skip
+        write_centres(options, make_encoder("lexical"), tmp_path / name, engine=engine)
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
 
 
 def test_a_simple_sample_does_not_depend_on_the_parts(corpus: Path, tmp_path: Path) -> None:
