@@ -25,10 +25,10 @@ from tithe.selection.frame.duplicates import copies_of
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
-from tithe.selection.per_record import PerRecord
+from tithe.selection.per_record import NOBODY, PerRecord
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
-from tithe.selection.tokens import count_tokens
+from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
@@ -103,10 +103,11 @@ def lay(
     records = corpus.row_count()
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
-    tokens, mean = None, None
+    tokens, mean, bad_before = None, None, NOBODY
     if options.tokens is not None:
         tokens = count_tokens(options, corpus, rule, bad, embedded.lengths, stages)
-        mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else None
+        mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else 1.0
+        bad_before = bad.rows()
     plan = options.plan(records, mean)
     key = clusters_key(key, plan)
     entry = work.find("clusters", key)
@@ -130,7 +131,7 @@ def lay(
         embedded.embeddings,
         clusters,
         embedded.lengths,
-        tokens,
+        None if tokens is None else but_late(tokens, bad_before, bad.rows()),
         embedded.encoded,
         tuple(reused),
     )

@@ -164,7 +164,6 @@ class Options:
             "--task regression": self.task == "regression",
             f"--method {self.method}": self.method not in ("sensitivity", "uniform"),
             "--dedup-near": self.dedup_near is not None,
-            "--tokens": self.tokens is not None,
             "inputs by URL": any("://" in name for name in self.inputs),
         }
         if any(not_yet.values()):

@@ -81,6 +81,10 @@ class ClustersElsewhere(OrderElsewhere, Protocol):
         """The numbers of the records at `positions`, ascending, in this order; shape (m,)."""
         ...
 
+    def balanced(self, masses: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Positions:
+        """The positions of records drawn as by `tokens.draw_balanced`, in any order."""
+        ...
+
     def shuffled(self, keys: PerRecord) -> OrderElsewhere:
         """Another order of the same records: of their keys."""
         ...

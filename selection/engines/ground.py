@@ -29,7 +29,7 @@ from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.laying_clusters import lay_clusters
 from tithe.selection.engines.laying_embeddings import ScatteredEmbeddings, lay_embeddings
-from tithe.selection.engines.part_work import LENGTHS, ROWS, KnownEncoder, PlacedPart, Records, Setup
+from tithe.selection.engines.part_work import LENGTHS, ROWS, TOKENS, KnownEncoder, PlacedPart, Records, Setup
 from tithe.selection.engines.parts import PART_BYTES, Part, cut
 from tithe.selection.engines.scattered import DISTANCES, LABELS, ScatteredHome
 from tithe.selection.errors import TitheError, UsageError
@@ -119,12 +119,18 @@ def lay_in_parts(
     records = sum(part.rows for part in known)
     if records == 0:
         raise TitheError(f"{options.inputs[0]}: the input holds no records")
-    plan = options.plan(records)
+    mean = None
+    if options.tokens is not None:
+        mean = _count_tokens(crew, known, work, stages) / max(sum(part.usable for part in known), 1)
+    plan = options.plan(records, mean)
     in_place = by_record is not None and corpus.schema is not None
     embeddings = ScatteredEmbeddings(crew, known, in_place)
     laid = lay_clusters(options, crew, embeddings, plan, work, clusters_key(key, plan), stages)
 
     home = ScatteredHome(executor, laid.places, work.scratch)
+    if options.tokens is not None:
+        for _ in home.over_parts(part_work.place_tokens, enumerate((was,) for was in known)):
+            pass
     reused = ["embeddings"] if all(part.kept for part in known) and by_record is None else []
     placed = [place.known for place in laid.places]
     ground = ScatteredGroundwork(
@@ -139,7 +145,7 @@ def lay_in_parts(
             squared_distances=cast(Any, home.quantity(DISTANCES)),
         ),
         cast(Any, home.quantity(LENGTHS)) if by_record is None else None,
-        None,
+        cast(Any, home.quantity(TOKENS)) if options.tokens is not None else None,
         sum(part.encoded for part in known),
         (*reused, *(["clusters"] if laid.found else [])),
         home=home,
@@ -182,3 +188,14 @@ def _identified(
     found = executor.with_workers(shared, part_work.identity, [(part,) for part in parts[:1]])
     identity = dict(next(iter(dict(found).values()), {}))
     return KnownEncoder(encoder, identity), identity
+
+
+def _count_tokens(crew: Crew, known: Sequence[Records], work: WorkFolder, stages: Stages) -> int:
+    """The tokens of all parts, which are left in their scratch."""
+    found = 0
+    with stages("tokens", crew.bytes, "bytes") as advance:
+        calls = ((part, was, work.scratch, crew.shared) for part, was in zip(crew.parts, known, strict=True))
+        for number, tokens in enumerate(crew.executor.map(part_work.tokens, calls)):
+            found += tokens
+            advance(crew.share_of(number))
+    return found

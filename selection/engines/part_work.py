@@ -34,14 +34,18 @@ from tithe.selection.nearest import Search
 from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord
 from tithe.selection.stages import Stages
+from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
 from tithe.selection.work.shards import Keys
 
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
-LENGTHS, ROWS = "lengths", "rows"
-"""Quantities of a part beside those of its clusters: characters of the text, overall row."""
+LENGTHS, ROWS, TOKENS = "lengths", "rows", "tokens"
+"""Quantities of a part beside those of its clusters: characters of the text, overall row, tokens where asked for."""
+
+# Tokens, before it is known which records are usable.
+_COUNTED = "counted-tokens"
 
 
 @dataclass(frozen=True)
@@ -374,6 +378,22 @@ def taken(place: PlacedPart, rows: Rows, fields: Sequence[str] | None) -> list[B
     corpus = Corpus([place.part.file], place.first_row)
     corpus.remember_rows([place.known.rows])
     return list(corpus.take(rows, fields))
+
+
+def tokens(part: Part, known: Records, scratch: Path, setup: Setup) -> int:
+    """Count the tokens of the records of a part, which are left in its scratch; their sum."""
+    corpus = Corpus([part.file])
+    corpus.remember_rows([known.rows])
+    characters = np.asarray(_lengths(known.lengths))
+    counts = count_tokens(setup.options, corpus, setup.rule, _bad(known), characters, Stages())
+    keep(scratch_of(scratch, part), _COUNTED, counts)
+    return int(counts.sum(dtype=np.int64))
+
+
+def place_tokens(place: PlacedPart, before: Records) -> None:
+    """Leave the tokens of those records that turned out usable; `before` is what was known when they were counted."""
+    counts = kept(Path(place.scratch), _COUNTED)
+    place.keep(TOKENS, but_late(counts, before.bad, place.known.bad))
 
 
 def text_keys(part: Part, setup: Setup, known: Records) -> Keys:

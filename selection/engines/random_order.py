@@ -1,7 +1,6 @@
 """A random order of records that lie in many parts: they are dealt out by ranges of their keys, and sorted there.
 
-So the line along which they are drawn lies in one piece in each range, as the corpus does in each part. A range is
-looked after by whoever is told to work on the part of the same number.
+So the line along which they are drawn lies in one piece in each range, as the corpus does in each part.
 """
 
 from __future__ import annotations
@@ -13,17 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.engines.along import MassesAlong, RememberedPlaces
-from tithe.selection.engines.exchange import by_range, collected, leave
+from tithe.selection.engines.dealing import Deal, dealt_out
 from tithe.selection.engines.kept import keep, kept
-from tithe.selection.engines.scattered import Place, ScatteredHome, at, blocks_of
+from tithe.selection.engines.scattered import Place, ScatteredHome, blocks_of
 from tithe.selection.per_record import Few, PerRecord, Positions, cumulated_over
 
 Floats = npt.NDArray[np.float64]
 
 MASSES, POSITIONS = "masses", "positions"
 """The quantities of a range."""
-
-_ROW = np.dtype([("key", "<u8"), ("position", "<i8"), ("mass", "<f8")])
 
 
 class RandomOrder(RememberedPlaces):
@@ -49,12 +46,13 @@ class RandomMasses(MassesAlong):
     def __init__(self, order: RandomOrder, masses: PerRecord) -> None:
         super().__init__(masses)
         self._order, home = order, order.home
-        task = _Deal(order.keys, masses, home.starts, home.new_folder())
-        home.in_all_parts(_deal, task)
-        counts = home.in_all_parts(_sort, task)
+        parts = len(home.starts)
+        bounds = np.array([(number << 63) // parts for number in range(1, parts)], np.int64)
+        deal = dealt_out(home, order.keys, bounds, masses)
+        counts = home.in_all_parts(_sort, deal)
         starts = np.cumsum([0, *counts]).tolist()
         ranges = [
-            _Range(start, count, str(task.sorted(number)))
+            _Range(start, count, _sorted(deal, number))
             for number, (start, count) in enumerate(zip(starts, counts, strict=False))
         ]
         self._ranges = ScatteredHome(home.executor, ranges)
@@ -75,57 +73,26 @@ class RandomMasses(MassesAlong):
 
 
 @dataclass(frozen=True)
-class _Deal:
-    keys: PerRecord
-    masses: PerRecord
-    starts: Positions
-    """Of the parts."""
-    folder: Path
-
-    @property
-    def parts(self) -> int:
-        return len(self.starts)
-
-    def number(self, place: Place) -> int:
-        return int(np.searchsorted(self.starts, place.start, side="right")) - 1
-
-    def sorted(self, number: int) -> Path:
-        return self.folder / f"sorted-{number}"
-
-
-@dataclass(frozen=True)
 class _Range:
     """The records whose keys are in a range; a Place."""
 
     start: int
     records: int
-    folder: str
+    folder: Path
 
     def quantity(self, name: str) -> npt.NDArray[np.float64] | Positions:
         """See Place."""
-        return kept(Path(self.folder), name)
+        return kept(self.folder, name)
 
 
-def _deal(place: Place, task: _Deal) -> None:
-    found = [np.empty(0, _ROW)]
-    with at(place):
-        for part in blocks_of(place):
-            mass = task.masses[part]
-            here = np.flatnonzero(mass > 0)
-            rows = np.empty(len(here), _ROW)
-            rows["key"], rows["position"], rows["mass"] = task.keys[part][here], part.start + here, mass[here]
-            found.append(rows)
-    rows = np.concatenate(found)
-    keys = rows["key"].astype(np.uint64) << np.uint64(1)
-    leave(task.folder, task.number(place), rows, by_range(keys, task.parts), task.parts)
+def _sorted(deal: Deal, number: int) -> Path:
+    return deal.folder / f"sorted-{number}"
 
 
-def _sort(place: Place, task: _Deal) -> int:
-    number = task.number(place)
-    rows = collected(task.folder, task.parts, number)
-    rows = rows[np.lexsort((rows["position"], rows["key"]))]
-    keep(task.sorted(number), MASSES, rows["mass"])
-    keep(task.sorted(number), POSITIONS, rows["position"])
+def _sort(place: Place, deal: Deal) -> int:
+    rows, folder = deal.taken(place), _sorted(deal, deal.number(place))
+    keep(folder, MASSES, rows["0"])
+    keep(folder, POSITIONS, rows["position"])
     return len(rows)
 
 

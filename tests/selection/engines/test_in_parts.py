@@ -86,6 +86,8 @@ def write_vectors(path: Path, count: int, dimensions: int = 6, *, groups: int = 
         {"always": ("topic=7",), "never": ("topic=3", "topic=5"), "loss": "column:loss", "validate": 50},
         {"sampler": "iid", "epsilon": 0.2, "keep_centers": True, "loss": "column:loss"},
         {"sampler": "simple", "size": 101, "loss": "column:loss", "validate": 50, "score_subset": True},
+        {"tokens": 1500, "loss": "column:loss", "validate": 50, "score_subset": True, "always": ("topic=7",)},
+        {"tokens": 900, "token_column": "id", "weights_as": "replicate"},
         {"sampler": "simple", "method": "uniform", "fraction": (0.211,), "seed": 4},
     ],
     ids=str,
