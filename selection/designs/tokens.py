@@ -164,7 +164,7 @@ def token_probabilities(
     rates = Derived(np.divide, scores, roots)
     scored = total(Derived(lambda rate, cost: np.where(rate > 0, cost, 0.0), without(rates, chosen), costs))
     if open_ <= left:
-        return Probabilities(Derived(lambda candidate: candidate * 2.0, candidates), 0.0, 2.0, chosen)
+        return Probabilities(Derived(lambda candidate, cost: candidate * 2.0, candidates, costs), 0.0, 2.0, chosen)
     if scored < left:
         rates = Derived(
             lambda rate, root, candidate: np.where(rate > 0, 2.0, candidate / root), rates, roots, candidates

@@ -10,16 +10,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tests.selection.engines.test_in_parts import _rounded, in_parts, rows, run, runs, same, write_vectors
+from tests.selection.engines.test_line import Held
 from tithe.embedders.registry import make_encoder
 from tithe.selection.centres import write_centres
+from tithe.selection.designs.allocation import Wanted
+from tithe.selection.designs.grouped import make_group_design
+from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
+from tithe.selection.designs.sampling import inclusion_probabilities
+from tithe.selection.designs.tokens import make_token_design
+from tithe.selection.engines.cluster_order import ScatteredOrder
 from tithe.selection.engines.engine import Local
+from tithe.selection.engines.executor import Serial
+from tithe.selection.engines.scattered import ScatteredHome
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.groups import Groups
 from tithe.selection.options import Options
+from tithe.selection.order import RandomKeys, stable_order
 
 
 def many(corpus: Path, parts: int = 6) -> Any:
@@ -280,3 +293,99 @@ def test_a_simple_sample_does_not_depend_on_the_parts(corpus: Path, tmp_path: Pa
         strict=True,
     ):
         assert rows(one)["row"].equals(rows(other)["row"])
+
+
+@pytest.mark.parametrize("source", [{}, {"token_column": "id"}, {"dedup": True}], ids=str)
+def test_budgets_of_tokens_are_met_whatever_the_parts(corpus: Path, tmp_path: Path, source: dict[str, Any]) -> None:
+    budget = 30_000 if "token_column" in source else 3000
+    options = {"tokens": budget, "loss": "column:loss", "validate": 60, "never": ("topic=2",), **source}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    same(local, run(tmp_path, corpus, in_parts(), name="b.jsonl", **options))
+    parts = run(tmp_path, corpus, many(corpus), name="c.jsonl", **options)
+    assert parts.manifest["tokens"]["selected"] == pytest.approx(budget, rel=0.01)
+    for name in ("mean", "records"):
+        assert parts.manifest["tokens"][name] == local.manifest["tokens"][name]
+    assert parts.manifest["k"] == local.manifest["k"]
+    if "token_column" in source:
+        assert rows(parts)["tokens"].to_pylist() == ids(tmp_path / "c.jsonl")
+
+
+@pytest.mark.parametrize("parts", [0, 1, 4])
+def test_tokens_are_those_of_the_usable_records(tmp_path: Path, parts: int) -> None:
+    """Whether a vector is bad is known after the tokens are counted."""
+    table = pq.read_table(write_vectors(tmp_path / "c.parquet", 500, groups=60))
+    emb: list[Any] = table["emb"].to_pylist()
+    emb[5], emb[6], emb[300] = None, [1.0], None
+    table = table.set_column(1, "emb", pa.array(emb, pa.list_(pa.float32())))
+    pq.write_table(
+        table.append_column("tokens", pa.array(np.arange(500) % 17)), tmp_path / "d.parquet", row_group_size=60
+    )
+    engine = Local() if parts == 0 else in_parts() if parts == 1 else in_parts(2000)
+    options = {"encoder": "column:emb", "on_bad_record": "skip", "tokens": 900, "token_column": "tokens"}
+    drawn = rows(run(tmp_path, tmp_path / "d.parquet", engine, name="s.parquet", **options))
+    assert drawn["tokens"].to_pylist() == [row % 17 for row in drawn["row"].to_pylist()]
+
+
+@pytest.mark.parametrize("kind", ["simple", "tokens", "groups"])
+def test_designs_on_parts_are_unbiased_and_err_as_in_one_process(tmp_path: Path, kind: str) -> None:
+    """300 seeds: the mean estimate is right within 4 standard errors, the number drawn of each cluster is what the
+    probabilities say within 4.5, and the root-mean-square error that of one process within 20% (the standard error of
+    the ratio is 5.8%)."""
+    rng = np.random.default_rng(7)
+    n, k, count, size, draws = 2000, 25, 7, 120, 300
+    labels, distances = rng.integers(0, k, n).astype(np.int32), rng.gamma(2.0, size=n).astype(np.float32)
+    losses = rng.gamma(2.0, size=k)[labels] + 0.3 * distances + 0.3 * rng.random(n)
+    scores = (0.5 + distances / distances.mean()).astype(np.float32)
+    tokens, codes = rng.integers(5, 60, n).astype(np.uint32), rng.integers(0, 3, n).astype(np.uint16)
+    ranks, edges = rng.permutation(k), np.linspace(0, n, count + 1).astype(int).tolist()
+    arrays = {"labels": labels, "squared_distances": distances, "scores": scores, "tokens": tokens, "groups": codes}
+    places = [
+        Held(low, high - low, {name: values[low:high] for name, values in arrays.items()})
+        for low, high in itertools.pairwise(edges)
+    ]
+    home, order = ScatteredHome(Serial(), places, tmp_path), np.lexsort((distances, ranks[labels]))
+    everyone = Candidates.everyone(n)
+    drawn, errors = np.zeros(k), np.empty((2, draws))
+
+    def design(scattered: bool, seed: int) -> PivotalDesign:
+        def of(name: str) -> Any:
+            return home.quantity(name) if scattered else arrays[name]
+
+        along: Any = ScatteredOrder(home, ranks) if scattered else order
+        if kind == "tokens":
+            return make_token_design(of("scores"), of("tokens"), int(tokens.sum() // 15), along, everyone)
+        if kind == "groups":
+            return make_group_design(
+                Groups("g", of("groups"), ("a", "b", "c")), Wanted(), of("scores"), size, along, everyone
+            )
+        keys = RandomKeys(n, (seed, 6))
+        return SimpleDesign(
+            inclusion_probabilities(of("scores"), size), along.shuffled(keys) if scattered else stable_order(keys), size
+        )
+
+    for seed in range(draws):
+        for scattered in (True, False):
+            sample = design(scattered, seed).draw(np.random.default_rng(seed))
+            errors[int(scattered), seed] = sample.weights @ losses[sample.positions] / losses.sum() - 1
+            if scattered:
+                drawn += np.bincount(labels[sample.positions], minlength=k)
+    of_one, of_parts = errors
+    assert abs(of_parts.mean()) < 4 * of_parts.std() / np.sqrt(draws)
+    mass = np.bincount(labels, design(False, 0).probabilities[0:n], minlength=k)
+    assert (np.abs(drawn / draws - mass) < 4.5 * np.sqrt(mass / draws)).all()
+    assert np.sqrt((of_parts**2).mean() / (of_one**2).mean()) == pytest.approx(1, abs=0.2)
+    if kind == "simple":
+        np.testing.assert_allclose(of_parts, of_one, rtol=1e-6)  # one random order, whatever the parts
+
+
+def test_random_keys_order_records_at_random() -> None:
+    """Over 2,000 seeds each of 12 records comes at each place as often as any, by a chi-squared test (P > 0.001); and
+    two neighbours in one order know nothing of the next seed's."""
+    counts = np.zeros((12, 12))
+    for seed in range(2000):
+        counts[np.arange(12), np.argsort(RandomKeys(12, (seed, 6))[0:12])] += 1
+    assert ((counts - 2000 / 12) ** 2 / (2000 / 12)).sum() < 173.6  # 121 degrees of freedom
+    keys = RandomKeys(1 << 20, (0, 6))
+    assert len(np.unique(keys[0 : 1 << 20])) == 1 << 20
+    np.testing.assert_array_equal(keys[5:9], keys[np.array([5, 6, 7, 8])])
+    assert abs(np.corrcoef(keys[0:9999], keys[1:10000])[0, 1]) < 0.04

@@ -175,6 +175,15 @@ def test_samplers_that_know_no_clusters_draw_what_one_process_draws(
     assert (tmp_path / "r.jsonl").read_bytes() == (tmp_path / "l.jsonl").read_bytes()
 
 
+def test_a_budget_of_tokens_over_two_machines(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 4, 150)
+    options = ("--tokens", "4000", "--loss", "column:loss")
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w", *options)
+    assert code == 0, err
+    assert manifest(tmp_path / "r.jsonl")["tokens"]["selected"] == pytest.approx(4000, rel=0.01)
+    again(tmp_path, two, "r.jsonl")
+
+
 def test_standard_input_and_repeated_records(tmp_path: Path, two: TwoMachines) -> None:
     write_jsonl(tmp_path / "c.jsonl", make_records(400))
     arguments = ("-", "-o", "r/", "--engine", "ray", "--work-dir", "w", "--size", "60", "--weights-as", "replicate")
