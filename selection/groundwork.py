@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
 from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
-from tithe.selection.embeddings import Embeddings, KeptEmbeddings
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings, over_blocks, summed_over
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.duplicates import copies_of
@@ -27,9 +27,13 @@ from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
 from tithe.selection.per_record import NOBODY, PerRecord
 from tithe.selection.plan import Plan
+from tithe.selection.spilled import Spilled
 from tithe.selection.stages import Stages
 from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
+
+Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
 _VERSION = 2
@@ -72,6 +76,23 @@ class Groundwork:
     def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
         return self.embeddings.take(positions)
+
+    def summed(self, function: Callable[[Vectors], Floats]) -> Floats:
+        """The sum of what a function makes of each block of the embeddings."""
+        found = summed_over(self.embeddings, function)
+        assert found is not None, "there is a record at least"
+        return found
+
+    def of_vectors(
+        self, function: Callable[[Vectors], Sequence[npt.NDArray[Any]]], dtypes: Sequence[str], folder: Path | None
+    ) -> Sequence[PerRecord]:
+        """Quantities of records that a function makes of each block of the embeddings, one of each dtype: on disk, in
+        `folder` where all records are at hand; to be had at ascending positions."""
+        found = [Spilled(dtype, folder) for dtype in dtypes]
+        for block in over_blocks(self.embeddings, function):
+            for quantity, values in zip(found, block, strict=True):
+                quantity.append(values)
+        return found
 
     def copies(self, candidates: Candidates, preferred: npt.NDArray[np.int64]) -> PerRecord:
         """How many candidates have the text of each record that stays; see `copies_of`."""

@@ -162,7 +162,6 @@ class Options:
             raise UsageError(f"--num-gpus {self.num_gpus}: a number of at least 0 is needed")
         not_yet = {
             "--task regression": self.task == "regression",
-            f"--method {self.method}": self.method not in ("sensitivity", "uniform"),
             "--dedup-near": self.dedup_near is not None,
             "inputs by URL": any("://" in name for name in self.inputs),
         }

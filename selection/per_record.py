@@ -276,3 +276,19 @@ class _Without:
         values = self.quantity[at].copy()
         values[self.some.among(at)[0]] = 0
         return values
+
+
+@dataclass(frozen=True)
+class Among:
+    """Of each record, whether it is one of some."""
+
+    some: Few
+    records: int
+
+    def __len__(self) -> int:
+        return self.records
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[np.bool_]:
+        found = np.zeros(len(range(*at.indices(self.records))) if isinstance(at, slice) else len(at), bool)
+        found[self.some.among(at)[0]] = True
+        return found

@@ -15,7 +15,8 @@ evidence and outputs, is the same code for every engine: it goes through all rec
 **What the driver holds**: the points that the centroids learn from and the centroids, O(k d); a few numbers for each of
 8 k shells, of groups at most 262,144 shells or one for each; the values of the groups; what is certain or excluded, of
 which there is no more than was ever drawn; 2 numbers for each record of the budget; names of parts, and the rows of
-their bad records. Never a number for each record.
+their bad records; for `low-rank` a matrix of d x d, for `k-center` the vectors that it chooses among, as in one
+process. Never a number for each record.
 
 **What is kept where**: the embeddings of texts, and two numbers for each record (cluster, distance), lie in the work
 folder, which all machines share. Probabilities and scores are functions of these, and worked out again whenever they
@@ -27,11 +28,10 @@ are pairs of parts.
 
 **What is refused**, and why:
 
-- `--method k-center`: each choice waits for the distances to the one before, over all candidates.
-- `--method low-rank` and `auto`: a leading direction is of all vectors; passes over these are not made part by part yet.
-- `--task regression`: likewise, and its encoder must have measured all records before the first is embedded. The same
-  holds of measured encoders of others.
+- `--task regression`: its encoder must have measured all records before the first is embedded. The same holds of
+  measured encoders of others.
 - `--dedup-near`: compares the vectors of whole clusters, which lie in all parts.
+- inputs by URL: every worker would have to open them.
 - `--dry-run`: its trial is of this machine.
 
 **A plan on paper for a billion records.** Texts as long as T0's (1,175 bytes a record as JSONL, 1.2 TB), `lexical` with

@@ -7,10 +7,13 @@ that one process would choose: encoder, centroids and clusters are the same, but
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -42,6 +45,8 @@ from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder
 
 Rows = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 
 class CountedBadRecords(BadRecords):
@@ -78,10 +83,28 @@ class ScatteredGroundwork(Groundwork):
             [place.positions(rows[low:high]) for place, (low, high) in zip(self.places, spans, strict=True)]
         )
 
+    def summed(self, function: Callable[[Vectors], Floats]) -> Floats:
+        """See Groundwork."""
+        found = self.home.in_all_parts(part_work.summed, (function, self._setup))
+        return reduce(operator.add, (part for part in found if part is not None))
+
+    def of_vectors(
+        self, function: Callable[[Vectors], Sequence[npt.NDArray[Any]]], dtypes: Sequence[str], folder: Path | None
+    ) -> Sequence[PerRecord]:
+        """See Groundwork."""
+        mark = secrets.token_hex(4)
+        names = [f"{mark}-{number}" for number in range(len(dtypes))]
+        self.home.in_all_parts(part_work.of_vectors, (function, tuple(zip(names, dtypes, strict=True)), self._setup))
+        return [self.home.quantity(name) for name in names]
+
     def copies(self, candidates: Candidates, preferred: Rows) -> PerRecord:
         """See Groundwork."""
+        return copies_in_parts(self.home, self._setup, candidates, preferred)
+
+    @property
+    def _setup(self) -> Setup:
         assert isinstance(self.embeddings, ScatteredEmbeddings)
-        return copies_in_parts(self.home, self.embeddings.crew.setup, candidates, preferred)
+        return self.embeddings.crew.setup
 
     @cached_property
     def order(self) -> Any:

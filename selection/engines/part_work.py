@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,7 +22,7 @@ from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, Batch, Corpus, TextRule
 from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
-from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, over_blocks, summed_over
 from tithe.selection.encode import usable_texts
 from tithe.selection.engines.kept import OPEN, found_by_all, keep, kept
 from tithe.selection.engines.parts import Part
@@ -40,6 +40,7 @@ from tithe.selection.work.shards import Keys
 
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 LENGTHS, ROWS, TOKENS = "lengths", "rows", "tokens"
 """Quantities of a part beside those of its clusters: characters of the text, overall row, tokens where asked for."""
@@ -394,6 +395,26 @@ def place_tokens(place: PlacedPart, before: Records) -> None:
     """Leave the tokens of those records that turned out usable; `before` is what was known when they were counted."""
     counts = kept(Path(place.scratch), _COUNTED)
     place.keep(TOKENS, but_late(counts, before.bad, place.known.bad))
+
+
+def summed(place: PlacedPart, task: tuple[Callable[[Vectors], Floats], Setup]) -> Floats | None:
+    """The sum of what a function makes of each block of the part's embeddings; None where there are none."""
+    function, setup = task
+    with _opened(place.part, setup, place.known) as (_, _, embeddings):
+        return summed_over(embeddings, function)
+
+
+def of_vectors(
+    place: PlacedPart,
+    task: tuple[Callable[[Vectors], Sequence[npt.NDArray[Any]]], Sequence[tuple[str, str]], Setup],
+) -> None:
+    """Leave quantities, by name and dtype, that a function makes of each block of the part's embeddings."""
+    function, names, setup = task
+    with _opened(place.part, setup, place.known) as (_, _, embeddings):
+        found = list(over_blocks(embeddings, function))
+    for number, (name, dtype) in enumerate(names):
+        values = [block[number] for block in found]
+        place.keep(name, np.concatenate([np.empty(0), *values]).astype(dtype))
 
 
 def text_keys(part: Part, setup: Setup, known: Records) -> Keys:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.per_record import Constant, Few, Home, PerRecord, Positions, blocks, home_of, without
+from tithe.selection.per_record import Constant, Derived, Few, Home, PerRecord, Positions, home_of, located, without
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,5 @@ class Candidates:
 
     def nth(self, numbers: Positions) -> Positions:
         """The positions of the candidates of these numbers, counted from 0; both ascending, of shape (m,)."""
-        found, passed = np.empty(len(numbers), np.int64), 0
-        for part in blocks(len(self)):
-            here = np.flatnonzero(self[part])
-            first, last = np.searchsorted(numbers, [passed, passed + len(here)])
-            found[first:last] = part.start + here[numbers[first:last] - passed]
-            passed += len(here)
-        return found
+        masses = Derived(lambda candidate: candidate.astype(np.float64), self.mask)
+        return located(numbers.astype(np.float64), masses)[0]

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.duplicates import times_copies
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.parallel import ordered_map
 from tithe.selection.per_record import PerRecord
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -64,10 +59,3 @@ class Method(Protocol):
         Records that are no candidates must get the score 0.
         """
         ...
-
-
-def over_blocks(ground: Groundwork, function: Callable[[npt.NDArray[np.float32]], Result]) -> Iterator[Result]:
-    """What `function` makes of each block of the embeddings, in order, on all cores."""
-    # One thread of BLAS for each block: the number of threads must not change how it rounds.
-    with threadpool_limits(1):
-        yield from ordered_map(function, ground.embeddings.blocks())

@@ -87,6 +87,9 @@ def write_vectors(path: Path, count: int, dimensions: int = 6, *, groups: int = 
         {"sampler": "iid", "epsilon": 0.2, "keep_centers": True, "loss": "column:loss"},
         {"sampler": "simple", "size": 101, "loss": "column:loss", "validate": 50, "score_subset": True},
         {"tokens": 1500, "loss": "column:loss", "validate": 50, "score_subset": True, "always": ("topic=7",)},
+        {"method": "low-rank", "size": 90, "loss": "column:loss", "validate": 40},
+        {"method": "auto", "size": 90, "loss": "column:loss", "never": ("topic=4",)},
+        {"method": "k-center", "size": 40, "never": ("topic=4",)},
         {"tokens": 900, "token_column": "id", "weights_as": "replicate"},
         {"sampler": "simple", "method": "uniform", "fraction": (0.211,), "seed": 4},
     ],
@@ -276,10 +279,9 @@ def test_parts_hold_every_record_once(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("option", "named"),
     [
-        (("--method", "low-rank"), "--method low-rank"),
         (("--task", "regression", "--features", "id", "--target", "loss"), "--task regression"),
-        (("--method", "auto", "--loss", "column:loss"), "--method auto"),
-        (("--method", "low-rank", "--dedup-near", "0.9"), "--method low-rank and --dedup-near"),
+        (("--dedup-near", "0.9"), "--dedup-near"),
+        (("https://x.org/c.jsonl", "--dedup-near", "0.9"), "--dedup-near and inputs by URL"),
     ],
 )
 def test_what_the_engine_does_not_do_is_named(tithe: Tithe, corpus: Path, option: tuple[str, ...], named: str) -> None:

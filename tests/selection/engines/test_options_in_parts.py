@@ -277,6 +277,28 @@ def test_centres_to_score_are_those_of_one_process(corpus: Path, tmp_path: Path)
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("method", ["low-rank", "auto", "k-center"])
+def test_methods_that_look_at_vectors_do_so_part_by_part(corpus: Path, tmp_path: Path, method: str) -> None:
+    options: dict[str, Any] = {"method": method, "size": 60, "never": ("topic=2",)}
+    if method != "k-center":
+        options |= {"loss": "column:loss", "validate": 60}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    parts = run(tmp_path, corpus, many(corpus), name="b.jsonl", **options)
+    assert len(ids(tmp_path / "b.jsonl")) == 60
+    assert all(record["topic"] != 2 for record in read_jsonl(tmp_path / "b.jsonl"))
+    one, other = (set(ids(tmp_path / name)) for name in ("a.jsonl", "b.jsonl"))
+    if method == "k-center":
+        assert len(one & other) > 50  # by rounding another may be the farthest
+        return
+    # Which records the landmarks are, and so what is fitted to them, depends on the parts: not what they are drawn by.
+    if method == "low-rank":
+        for name in ("rank", "share_of_squared_norms"):
+            assert parts.manifest["method"][name] == pytest.approx(local.manifest["method"][name], rel=1e-4)
+    mean, expected = (s.manifest["evidence"]["estimate"]["mean_loss"] for s in (parts, local))
+    assert mean == pytest.approx(expected, rel=0.05)
+    assert parts.weights.total == pytest.approx(600 - parts.manifest["never"], rel=0.15)
+
+
 def test_a_simple_sample_does_not_depend_on_the_parts(corpus: Path, tmp_path: Path) -> None:
     """The random order is one of all records."""
     options = {"sampler": "simple", "size": 83, "loss": "column:loss", "score_subset": True, "validate": 60}
