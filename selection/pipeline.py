@@ -114,10 +114,11 @@ def select(
                 for number, outcome in enumerate(outcomes):
                     _write(options, outputs, corpus, outcome, staging(folder, number))
                     advance(len(outcome.rows))
+            described = [describe(options, corpus, outcome, digests) for outcome in outcomes]
         others = describe_other_inputs(options)
         manifests = [
             {
-                **describe(options, corpus, outcome, digests),
+                **about,
                 "other_inputs": others,
                 "nested": _nested(outputs, number),
                 "run": {
@@ -128,7 +129,7 @@ def select(
                     "stages": stages.records,
                 },
             }
-            for number, outcome in enumerate(outcomes)
+            for number, about in enumerate(described)
         ]
         outputs.publish(folder, manifests, stdout, lines=[outcome.lines for outcome in outcomes])
     seconds = (datetime.now(timezone.utc) - started).total_seconds()

@@ -33,7 +33,7 @@ def keep(folder: Path, name: str, values: npt.NDArray[Any]) -> None:
 
 def kept(folder: Path, name: str) -> npt.NDArray[Any]:
     """An array that was left in a folder; mapped. Raises TitheError where it is not to be found."""
-    return _mapped(str(folder / f"{name}.npy"))
+    return mapped(str(folder / f"{name}.npy"))
 
 
 @contextmanager
@@ -49,6 +49,7 @@ def found_by_all(path: str) -> Iterator[None]:
 
 
 @lru_cache(4 * OPEN)
-def _mapped(path: str) -> npt.NDArray[Any]:
+def mapped(path: str) -> npt.NDArray[Any]:
+    """An array in a .npy file; a process keeps some of them mapped. Raises TitheError as `kept` does."""
     with found_by_all(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)

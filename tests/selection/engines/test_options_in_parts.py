@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
 from tithe.selection.designs.sampling import inclusion_probabilities
 from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.engines.cluster_order import ScatteredOrder
-from tithe.selection.engines.engine import Local
+from tithe.selection.engines.engine import InParts, Local
 from tithe.selection.engines.executor import Serial
+from tithe.selection.engines.kept import mapped
 from tithe.selection.engines.scattered import ScatteredHome
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.candidates import Candidates
@@ -35,9 +37,18 @@ from tithe.selection.options import Options
 from tithe.selection.order import RandomKeys, stable_order
 
 
+class Forgetful(Serial):
+    """Each call finds what it needs anew, as it does in another process."""
+
+    def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        for arguments in calls:
+            mapped.cache_clear()
+            yield function(*arguments)
+
+
 def many(corpus: Path, parts: int = 6) -> Any:
     """An engine that works on so many parts."""
-    return in_parts(corpus.stat().st_size // parts)
+    return InParts(Forgetful(), corpus.stat().st_size // parts)
 
 
 def ids(path: Path) -> list[int]:
