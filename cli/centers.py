@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 from tithe.cli.places import LOCAL_FILE
 
 
@@ -17,7 +18,7 @@ from tithe.cli.places import LOCAL_FILE
 @click.option("-o", "--output", type=LOCAL_FILE, metavar="FILE", help="The records, as JSONL.")
 @apply([*INPUTS, *CLUSTERS])
 @click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
-@apply([*JSON, *CONDUCT])
+@apply([*ENGINE, *JSON, *CONDUCT])
 def centers(
     inputs: tuple[str, ...],
     output: Path | None,
@@ -55,7 +56,10 @@ def centers(
             click.echo(message, err=True)
 
     progress = terminal_progress(quiet=quiet)
-    count = write_centres(options, made, output, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+    with engine_of(options) as engine:
+        count = write_centres(
+            options, made, output, engine=engine, stdin=sys.stdin.buffer, progress=progress, notify=notify
+        )
     if as_json:
         print_json("centers", {"path": str(output), "records": count})
         return

@@ -112,6 +112,18 @@ CLUSTERS: list[Callable[[Any], Any]] = [
     ),
 ]
 
+ENGINE: list[Callable[[Any], Any]] = [
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where the work is done: in this process; on the Ray cluster of RAY_ADDRESS, or one on this machine "
+        "(extra: ray).",
+    ),
+    click.option("--num-gpus", type=float, metavar="G", help="GPUs of each worker of ray that encodes, such as 0.5."),
+]
+
 CONDUCT: list[Callable[[Any], Any]] = [
     click.option(
         "--config",

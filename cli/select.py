@@ -9,7 +9,7 @@ import click
 
 from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import CLUSTERS, CONDUCT, INPUTS, apply
+from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 
 # As in tithe.selection.trainers, which loads numpy.
 TRAINERS = ("trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn")
@@ -112,12 +112,7 @@ class _Lambda(click.ParamType):
     "--group-share", multiple=True, metavar="VALUE=S,...",
     help="Shares of the budget, such as web=0.3,other=0.7.  [default: as the scores]",
 )  # fmt: skip
-@click.option(
-    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-    help="Where the work is done: in this process; on the Ray cluster of RAY_ADDRESS, or one on this machine (extra: "
-    "ray).",
-)  # fmt: skip
-@click.option("--num-gpus", type=float, metavar="G", help="GPUs of each worker of ray that encodes, such as 0.5.")
+@apply(ENGINE)
 @click.option("--dry-run", is_flag=True, help="Print the plan, write nothing.")
 @apply([*JSON, *CONDUCT])
 def select(

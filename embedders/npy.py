@@ -30,6 +30,9 @@ class NpyEncoder:
         self.rows = len(array)
         self._array = array
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NpyEncoder, (self._path.absolute(),)  # another process maps the file itself, from another folder
+
     def identity(self) -> Mapping[str, Any]:
         """See RecordEncoder."""
         digest = hashlib.sha256()

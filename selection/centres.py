@@ -11,10 +11,10 @@ import numpy as np
 from tithe.selection.choose import Notify, validation_positions
 from tithe.selection.corpus import open_corpus
 from tithe.selection.embedded import Encoder
+from tithe.selection.engines.engine import Engine, Local
 from tithe.selection.errors import UsageError
-from tithe.selection.groundwork import find_text_rule, lay
+from tithe.selection.groundwork import find_text_rule
 from tithe.selection.json_lines import json_lines
-from tithe.selection.manifest import sha256_of_all
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.stages import Progress, Stages, no_progress
@@ -30,6 +30,7 @@ def write_centres(
     encoder: Encoder,
     output: Path,
     *,
+    engine: Engine | None = None,
     stdin: BinaryIO | None = None,
     progress: Progress = no_progress,
     notify: Notify = lambda message: None,
@@ -41,7 +42,7 @@ def write_centres(
     Raises UsageError where a record has one of the fields already, and otherwise what `select` would.
     """
     check_target(output, overwrite=options.force)
-    stages = Stages(progress)
+    stages, engine = Stages(progress), engine or Local()
     with work_folder_beside(output) as folder:
         corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
         for name in ADDED:
@@ -50,28 +51,29 @@ def write_centres(
         rule = find_text_rule(options, encoder, corpus)
         if rule is not None:
             notify(f"text: {rule.name}")
-        with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
-            digests = sha256_of_all([file.source for file in corpus.files], advance)
-        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
-            ground = lay(options, corpus, rule, encoder, work, digests, stages)
-            positions = make_method(options, ground).probes
-        if len(positions) == 0 and options.validate is None:
-            raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")
-        labels = ground.clusters.labels
-        if options.validate is not None:
-            positions = np.concatenate([positions, validation_positions(options, len(labels))])
-        positions = np.unique(positions)
-        rows = ground.rows(positions)
         unfinished = folder / "centres"
-        with unfinished.open("wb") as out:
-            added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
-            for batch in corpus.take(rows, None):
-                for line in json_lines(batch):
-                    row, cluster = next(added)
-                    begun = line[:-1].rstrip()
-                    comma = b"" if begun == b"{" else b", "
-                    fields = json.dumps(dict(zip(ADDED, (row, cluster), strict=True)))
-                    out.write(begun + comma + fields[1:].encode() + b"\n")
+        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+            corpus = engine.within_reach(corpus, work)
+            with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
+                digests = engine.digests(corpus.files, advance)
+            corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
+            positions = make_method(options, ground).probes
+            if len(positions) == 0 and options.validate is None:
+                raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")
+            labels = ground.clusters.labels
+            if options.validate is not None:
+                positions = np.concatenate([positions, validation_positions(options, len(labels))])
+            positions = np.unique(positions)
+            rows = ground.rows(positions)
+            with unfinished.open("wb") as out:
+                added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
+                for batch in corpus.take(rows, None):
+                    for line in json_lines(batch):
+                        row, cluster = next(added)
+                        begun = line[:-1].rstrip()
+                        comma = b"" if begun == b"{" else b", "
+                        fields = json.dumps(dict(zip(ADDED, (row, cluster), strict=True)))
+                        out.write(begun + comma + fields[1:].encode() + b"\n")
         sync(unfinished)
         unfinished.replace(output)
         sync(output.parent)

@@ -14,7 +14,6 @@ from tithe.selection.designs.make import make_design
 from tithe.selection.designs.nested import second_phase, thinned
 from tithe.selection.designs.sampling import Sample
 from tithe.selection.distinct import distinct
-from tithe.selection.frame.duplicates import times_copies
 from tithe.selection.frame.frame import Frame
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.losses import LossRequest, LossSource, make_loss_source
@@ -56,7 +55,7 @@ def choose(
     with stages("sample", n) as advance:
         judgement = method.judge(probe_losses, frame.candidates)
         if frame.copies is not None:
-            times_copies(judgement.scores.values, frame.copies)
+            judgement = judgement.times(frame.copies)
         drawn = draw(options, ground, frame, judgement)
         advance(n)
     for note in judgement.notes:

@@ -6,11 +6,12 @@ decoding them again costs less than a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from tithe.embedders.base import RecordEncoder
 from tithe.selection.bad_records import BadRecords
@@ -18,11 +19,15 @@ from tithe.selection.clustering import BLOCK
 from tithe.selection.corpus import Batch, Corpus
 from tithe.selection.distinct import distinct
 from tithe.selection.encode import NOT_FINITE, VectorCheck, usable_values
+from tithe.selection.parallel import ordered_map
 from tithe.selection.stages import Advance
+from tithe.selection.work.shards import KEY_BYTES, Keys
 from tithe.selection.work.spool import Spool
 from tithe.selection.work.vectors import VectorStore
 
 Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Result = TypeVar("Result")
 Rows = npt.NDArray[np.int64]
 
 
@@ -57,6 +62,15 @@ class KeptEmbeddings:
     def texts(self) -> Rows:
         """A number of each record's text, shape (n,), on disk: equal where the texts are."""
         return self._rows
+
+    def text_keys(self) -> Keys:
+        """A key of each record's text, shape (n, 16): equal where the texts are, whatever the store."""
+        found = [np.empty((0, KEY_BYTES), np.uint8)]
+        found += [
+            self._store.keys(np.asarray(self._rows[start : start + BLOCK]))
+            for start in range(0, len(self._rows), BLOCK)
+        ]
+        return np.concatenate(found)
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
         """See Embeddings.sample."""
@@ -161,3 +175,18 @@ def drawn(count: int, size: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """At most `size` different rows, ascending, and the place of each in a random order."""
     rows = distinct(count, min(size, count), rng)
     return rows, rng.permutation(len(rows))
+
+
+def over_blocks(embeddings: Embeddings, function: Callable[[Vectors], Result]) -> Iterator[Result]:
+    """What `function` makes of each block of the embeddings, in order, on all cores."""
+    # One thread of BLAS for each block: the number of threads must not change how it rounds.
+    with threadpool_limits(1):
+        yield from ordered_map(function, embeddings.blocks())
+
+
+def summed_over(embeddings: Embeddings, function: Callable[[Vectors], Floats]) -> Floats | None:
+    """The sum of what `function` makes of each block; None where there are no vectors."""
+    total: Floats | None = None
+    for found in over_blocks(embeddings, function):
+        total = found if total is None else total + found
+    return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,15 +18,22 @@ from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
 from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
-from tithe.selection.embeddings import Embeddings
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings, over_blocks, summed_over
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.duplicates import copies_of
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
+from tithe.selection.per_record import NOBODY, PerRecord
 from tithe.selection.plan import Plan
+from tithe.selection.spilled import Spilled
 from tithe.selection.stages import Stages
-from tithe.selection.tokens import count_tokens
+from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
+
+Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
 _VERSION = 3
@@ -62,9 +69,35 @@ class Groundwork:
         """The overall rows of usable records."""
         return self.bad.overall_rows(positions)
 
+    def positions(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the usable records are among some overall rows, ascending."""
+        return self.bad.positions(np.setdiff1d(rows, self.bad.rows()))
+
     def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
         return self.embeddings.take(positions)
+
+    def summed(self, function: Callable[[Vectors], Floats]) -> Floats:
+        """The sum of what a function makes of each block of the embeddings."""
+        found = summed_over(self.embeddings, function)
+        assert found is not None, "there is a record at least"
+        return found
+
+    def of_vectors(
+        self, function: Callable[[Vectors], Sequence[npt.NDArray[Any]]], dtypes: Sequence[str], folder: Path | None
+    ) -> Sequence[PerRecord]:
+        """Quantities of records that a function makes of each block of the embeddings, one of each dtype: on disk, in
+        `folder` where all records are at hand; to be had at ascending positions."""
+        found = [Spilled(dtype, folder) for dtype in dtypes]
+        for block in over_blocks(self.embeddings, function):
+            for quantity, values in zip(found, block, strict=True):
+                quantity.append(values)
+        return found
+
+    def copies(self, candidates: Candidates, preferred: npt.NDArray[np.int64]) -> PerRecord:
+        """How many candidates have the text of each record that stays; see `copies_of`."""
+        assert isinstance(self.embeddings, KeptEmbeddings), "there are texts"
+        return copies_of(self.embeddings.texts, candidates, preferred)
 
     @cached_property
     def order(self) -> Order:
@@ -91,10 +124,11 @@ def lay(
     records = corpus.row_count()
     if records == 0:
         raise TitheError(f"{options.first_input}: the input holds no records")
-    tokens, mean = None, None
+    tokens, mean, bad_before = None, None, NOBODY
     if options.tokens is not None:
         tokens = count_tokens(options, corpus, rule, bad, embedded.lengths, stages)
-        mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else None
+        mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else 1.0
+        bad_before = bad.rows()
     plan = options.plan(records, mean)
     key = clusters_key(key, plan)
     entry = work.find("clusters", key)
@@ -118,7 +152,7 @@ def lay(
         embedded.embeddings,
         clusters,
         embedded.lengths,
-        tokens,
+        None if tokens is None else but_late(tokens, bad_before, bad.rows()),
         embedded.encoded,
         tuple(reused),
     )

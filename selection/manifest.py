@@ -142,7 +142,7 @@ def _tokens(options: Options, outcome: Outcome) -> dict[str, Any] | None:
     return {
         "budget": options.tokens,
         "counted": describe_counting(options),
-        "mean": float(tokens.mean(dtype=np.float64)),
+        "mean": total(tokens) / len(tokens),
         "records": total(Derived(np.multiply, tokens, outcome.frame.stands_for)),
         "selected": int(held.sum()),
         "lines": int(held.sum() if outcome.repeats is None else held @ outcome.repeats),

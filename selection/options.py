@@ -164,18 +164,7 @@ class Options:
             raise UsageError(f"--num-gpus {self.num_gpus}: a number of at least 0 is needed")
         not_yet = {
             "--task regression": self.task == "regression",
-            f"--method {self.method}": self.method not in ("sensitivity", "uniform"),
-            f"--sampler {self.sampler}": self.sampler != "pivotal",
-            "several of --fraction": len(self.fraction) > 1,
-            "--exclude": bool(self.exclude),
-            "--always": bool(self.always),
-            "--never": bool(self.never),
-            "--dedup": self.dedup,
             "--dedup-near": self.dedup_near is not None,
-            "--group-by": self.group_by is not None,
-            "--tokens": self.tokens is not None,
-            "standard input": "-" in self.inputs,
-            f"a folder with --weights-as {self.shape}": self.shards and self.shape in ("replicate", "resample"),
         }
         if any(not_yet.values()):
             given = " and ".join(option for option, there in not_yet.items() if there)

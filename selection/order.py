@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +64,27 @@ def stable_order(keys: PerRecord) -> Order:
         members = order[start:end]
         order[start:end] = members[np.argsort(keys[members], kind="stable")]
     return order
+
+
+class RandomKeys:
+    """A random number of 63 bits for each record, which nobody need hold; sorted by it they are in random order.
+
+    SplitMix64 (Steele, Lea & Flood 2014) from a random state on: the number of a record is that of its position.
+    """
+
+    def __init__(self, records: int, seed: Sequence[int]) -> None:
+        self._records = records
+        self._state = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+
+    def __len__(self) -> int:
+        return self._records
+
+    def __getitem__(self, at: Any, /) -> Keys:
+        positions = np.arange(*at.indices(self._records)) if isinstance(at, slice) else np.asarray(at)
+        mixed = self._state + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
 
 
 def positions(records: int) -> Order:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -170,8 +170,13 @@ def extremes(quantity: PerRecord) -> tuple[float, float]:
 
 def cumulated(quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
     """Each block with its cumulated sums: before its first record, and after each; shape (m + 1,)."""
+    return cumulated_over(blocks(len(quantity)), quantity)
+
+
+def cumulated_over(parts: Iterator[slice], quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
+    """The same over given slices, one after the other."""
     so_far = 0.0
-    for part in blocks(len(quantity)):
+    for part in parts:
         values = quantity[part]
         sums = np.empty(len(values) + 1)
         sums[0] = 0.0
@@ -190,12 +195,19 @@ def located(targets: Floats, masses: PerRecord, factor: float = 1.0) -> tuple[Po
     home = home_of(masses)
     if home is not None:
         return home.located(targets, masses, factor)
+    return located_over(blocks(len(masses)), targets, masses, factor)
+
+
+def located_over(
+    parts: Iterator[slice], targets: Floats, masses: PerRecord, factor: float = 1.0
+) -> tuple[Positions, Floats, Floats]:
+    """The same over given slices, one after the other; sums begin with 0 at the first."""
     if factor != 1.0:
         masses = Derived(lambda mass: mass * factor, masses)
     at, before, after = np.zeros(len(targets), np.int64), np.zeros(len(targets)), np.zeros(len(targets))
     done = 0
     last = (0, 0.0, 0.0)
-    for part, sums in cumulated(masses):
+    for part, sums in cumulated_over(parts, masses):
         reached = done + int(np.searchsorted(targets[done:], sums[-1], side="left"))
         found = np.searchsorted(sums[1:], targets[done:reached], side="right")
         at[done:reached], before[done:reached], after[done:reached] = part.start + found, sums[found], sums[found + 1]
@@ -213,10 +225,17 @@ class Few:
     def __init__(self, positions: Positions) -> None:
         """`positions` are ascending and distinct."""
         self.positions = positions
-        # Most of the others are told apart by one look into a table of bounded size.
-        size = min(_TABLE, int(positions[-1]) + 1) if len(positions) else 1
-        self._table = np.zeros(size, bool)
-        self._table[positions % size] = True
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.bool_]:
+        """By which most of the others are told apart with one look: of bounded size."""
+        size = min(_TABLE, int(self.positions[-1]) + 1)
+        table = np.zeros(size, bool)
+        table[self.positions % size] = True
+        return table
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Few, (self.positions,)  # the table is sooner made than sent
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -234,3 +253,42 @@ class Few:
         which = np.minimum(np.searchsorted(self.positions, at[likely]), len(self) - 1)
         right = self.positions[which] == at[likely]
         return likely[right], which[right]
+
+
+def without(quantity: PerRecord, some: Few) -> PerRecord:
+    """A quantity, but 0 for some records."""
+    return _Without(quantity, some) if len(some) else quantity
+
+
+@dataclass(frozen=True)
+class _Without:
+    quantity: PerRecord
+    some: Few
+
+    @property
+    def home(self) -> Home | None:
+        return home_of(self.quantity)
+
+    def __len__(self) -> int:
+        return len(self.quantity)
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
+        values = self.quantity[at].copy()
+        values[self.some.among(at)[0]] = 0
+        return values
+
+
+@dataclass(frozen=True)
+class Among:
+    """Of each record, whether it is one of some."""
+
+    some: Few
+    records: int
+
+    def __len__(self) -> int:
+        return self.records
+
+    def __getitem__(self, at: Any, /) -> npt.NDArray[np.bool_]:
+        found = np.zeros(len(range(*at.indices(self.records))) if isinstance(at, slice) else len(at), bool)
+        found[self.some.among(at)[0]] = True
+        return found

@@ -20,7 +20,7 @@ from tithe.selection.engines.shards import write_shards
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
-from tithe.selection.frame.marks import check_marked_fields, read_marks
+from tithe.selection.frame.marks import check_marked_fields
 from tithe.selection.groundwork import find_text_rule
 from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
@@ -100,24 +100,26 @@ def select(
             notify(f"tokens: {describe_counting(options)}")
         if options.reader is not None:
             notify(options.reader.notice(options.shape))
-        with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
-            digests = engine.digests(corpus.files, advance)
-        marks = read_marks(options, corpus, stages)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+            corpus = engine.within_reach(corpus, work)
+            with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
+                digests = engine.digests(corpus.files, advance)
+            marks_before = engine.marks(options, corpus, work, stages)
             corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
-            excluded, marks = excluded_rows(options.exclude, digests), marks.without(ground.bad.rows())
+            excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
             frame = draw_up(options, ground, excluded, marks, stages)
             outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):
                     _write(options, outputs, corpus, outcome, staging(folder, number))
                     advance(len(outcome.rows))
+            described = [describe(options, corpus, outcome, digests) for outcome in outcomes]
         others = describe_other_inputs(options)
         manifests = [
             {
-                **describe(options, corpus, outcome, digests),
+                **about,
                 "other_inputs": others,
                 "nested": _nested(outputs, number),
                 "run": {
@@ -128,7 +130,7 @@ def select(
                     "stages": stages.records,
                 },
             }
-            for number, outcome in enumerate(outcomes)
+            for number, about in enumerate(described)
         ]
         outputs.publish(folder, manifests, stdout, lines=[outcome.lines for outcome in outcomes])
     seconds = (datetime.now(timezone.utc) - started).total_seconds()
@@ -160,6 +162,8 @@ def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome,
             format=outputs.format,
             weight_column=options.weight_column,
             weights_as=options.shape,
+            repeats=outcome.repeats,
+            seed=(options.seed, _LINES_STREAM),
         )
     else:
         lines = None

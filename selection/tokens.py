@@ -70,6 +70,14 @@ def count_tokens(
     return np.concatenate(found)
 
 
+def but_late(
+    counts: npt.NDArray[Any], bad_before: npt.NDArray[np.int64], bad: npt.NDArray[np.int64]
+) -> npt.NDArray[Any]:
+    """The numbers of the usable records, where some were found bad only after they were counted; rows ascending."""
+    late = np.setdiff1d(bad, bad_before)
+    return np.delete(counts, late - np.searchsorted(bad_before, late)) if len(late) else counts
+
+
 def mean_of_some(options: Options, corpus: Corpus, rule: TextRule | None, bad: BadRecords) -> float:
     """The mean number of tokens of the first usable records; 1 where there are none."""
     total = records = 0

@@ -22,7 +22,7 @@ class CopiesDesign:
     """A design in which each record stands for its copies: weights, and values, count as often as there are copies."""
 
     inner: PivotalDesign
-    copies: Copies
+    copies: PerRecord
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,12 +13,31 @@ import numpy.typing as npt
 from tithe.selection.designs import variance
 from tithe.selection.designs.allocation import Counts, Wanted, sizes_of_groups
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
-from tithe.selection.designs.sampling import NEARLY_ONE, Sample, open_masses, ordered_pivotal, without
+from tithe.selection.designs.sampling import (
+    NEARLY_ONE,
+    ClustersElsewhere,
+    Sample,
+    open_mass,
+    open_masses,
+    ordered_pivotal,
+    ordered_pivotal_in_lines,
+)
 from tithe.selection.designs.variance import Stretches
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.groups import Groups
-from tithe.selection.order import Order, stable_order
-from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, blocks
+from tithe.selection.order import stable_order
+from tithe.selection.per_record import (
+    NOBODY,
+    Derived,
+    Few,
+    Home,
+    PerRecord,
+    blocks,
+    home_of,
+    positions_where,
+    reduced,
+    without,
+)
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -34,6 +54,11 @@ class GroupProbabilities:
     sure_from: Floats
     certain: Few
     """Records of probability 1 whatever they score."""
+
+    @property
+    def home(self) -> Home | None:
+        """See Home."""
+        return home_of(self.scores, self.groups)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -60,14 +85,16 @@ def group_probabilities(
     if (left < 0).any():
         raise ValueError("certain records do not fit into their groups")
     open_scores = without(scores, chosen)
-    positive, open_ = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
-    open_candidates = without(candidates, chosen)
-    for part in blocks(len(scores)):
-        values, group = open_scores[part], groups[part]
+
+    def counted(
+        part: slice, values: Floats, group: npt.NDArray[Any], candidate: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
         if not (np.isfinite(values).all() and values.min() >= 0):
             raise ValueError("scores must be finite and not negative")
-        positive += np.bincount(group[values > 0], minlength=len(counts))
-        open_ += np.bincount(group[open_candidates[part]], minlength=len(counts))
+        return np.stack([np.bincount(group[some], minlength=len(counts)) for some in (values > 0, candidate)])
+
+    nothing = np.zeros((2, len(counts)), np.int64)
+    positive, open_ = reduced(counted, operator.add, nothing, open_scores, groups, without(candidates, chosen))
     if (left > open_).any():
         raise ValueError("a group has fewer candidates than it is to give")
     flat = positive < left
@@ -85,14 +112,23 @@ def group_probabilities(
 def _cut_offs(scores: PerRecord, groups: PerRecord, counts: Counts, sure_from: Floats) -> tuple[Floats, Floats]:
     """For each group what its scores are multiplied by, and from which on they count as 1."""
     while True:
-        below, largest, left = np.zeros(len(counts)), np.zeros(len(counts)), counts.astype(np.float64)
-        for part in blocks(len(scores)):
-            values, group = scores[part].astype(np.float64), groups[part]
+
+        def found(
+            part: slice, values: Floats, group: npt.NDArray[Any], sure_from: Floats = sure_from
+        ) -> tuple[Floats, Floats, Floats]:
+            values = values.astype(np.float64)
             sure = values >= sure_from[group]
-            left -= np.bincount(group[sure], minlength=len(counts))
             values[sure] = 0.0
-            below += np.bincount(group, values, minlength=len(counts))
+            largest = np.zeros(len(counts))
             np.maximum.at(largest, group, values)
+            certain, below = (
+                np.bincount(group, weights, minlength=len(counts)).astype(np.float64) for weights in (sure, values)
+            )
+            return certain, below, largest
+
+        nothing = (np.zeros(len(counts)), np.zeros(len(counts)), np.zeros(len(counts)))
+        sure, below, largest = reduced(found, _together, nothing, scores, groups)
+        left = counts - sure
         open_ = (left > 0) & (below > 0)
         factors = np.divide(left, below, out=np.zeros(len(counts)), where=open_)
         over = largest * factors >= NEARLY_ONE
@@ -103,9 +139,17 @@ def _cut_offs(scores: PerRecord, groups: PerRecord, counts: Counts, sure_from: F
         )
 
 
-def grouped_order(order: PerRecord, groups: PerRecord) -> Order:
+def _together(
+    one: tuple[Floats, Floats, Floats], other: tuple[Floats, Floats, Floats]
+) -> tuple[Floats, Floats, Floats]:
+    return one[0] + other[0], one[1] + other[1], np.maximum(one[2], other[2])
+
+
+def grouped_order(order: PerRecord, groups: Groups) -> PerRecord:
     """The same order group by group."""
-    found = stable_order(Derived(groups.__getitem__, order))
+    if isinstance(order, ClustersElsewhere):
+        return order.in_lines(groups.codes, len(groups.values))
+    found = stable_order(Derived(groups.codes.__getitem__, order))
     for part in blocks(len(found)):
         found[part] = order[found[part]]
     return found
@@ -144,14 +188,20 @@ class GroupDesign(PivotalDesign):
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
         probabilities = self.probabilities
-        found = [part.start + np.flatnonzero(probabilities[part] >= 1.0) for part in blocks(len(probabilities))]
-        ends = np.cumsum(self.groups.sizes()).astype(np.int64)
-        for start, end in zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True):
-            members = self.order[start:end]
-            found.append(members[ordered_pivotal(open_masses(probabilities, members), rng)].astype(np.int64))
-        positions = np.sort(np.concatenate(found))
+        sure = positions_where(lambda pi: pi >= 1.0, probabilities)
+        positions = np.sort(np.concatenate([sure, self._drawn_by_chance(rng)]))
         pi = probabilities[positions]
         return Sample(positions, pi, 1.0 / pi)
+
+    def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
+        order = self.order
+        if isinstance(order, ClustersElsewhere):
+            return order[ordered_pivotal_in_lines(order.along(Derived(open_mass, self.probabilities)), rng)]
+        found, ends = [NOBODY], np.cumsum(self.groups.sizes()).astype(np.int64)
+        for start, end in zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True):
+            members = order[start:end]
+            found.append(members[ordered_pivotal(open_masses(self.probabilities, members), rng)].astype(np.int64))
+        return np.concatenate(found)
 
     def chances(self, positions: Positions) -> GroupChances:
         """See Design."""
@@ -188,4 +238,4 @@ def make_group_design(
     sure = np.bincount(groups.codes[certain], minlength=len(available))
     counts = sizes_of_groups(groups, wanted, size, groups.sizes(scores), available, sure)
     probabilities = group_probabilities(scores, groups.codes, counts, certain, candidates)
-    return GroupDesign(probabilities, grouped_order(order, groups.codes), size, groups, counts)
+    return GroupDesign(probabilities, grouped_order(order, groups), size, groups, counts)

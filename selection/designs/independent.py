@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs import variance
-from tithe.selection.designs.sampling import Sample, draw_independent, included, inverses, without
-from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, total, totals
+from tithe.selection.designs.sampling import Sample, draw_independent, included, inverses
+from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, total, totals, without
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tithe.selection.designs.base import Design
 from tithe.selection.designs.copies import CopiesDesign
 from tithe.selection.designs.grouped import make_group_design
 from tithe.selection.designs.independent import IndependentDesign
 from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
-from tithe.selection.designs.sampling import inclusion_probabilities
+from tithe.selection.designs.sampling import ClustersElsewhere, inclusion_probabilities
 from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
-from tithe.selection.order import positions
+from tithe.selection.order import RandomKeys, stable_order
 from tithe.selection.per_record import PerRecord
 
 # See groundwork.py for the other streams.
@@ -48,8 +46,8 @@ def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRec
             frame.groups, options.wanted_groups, scores, size, order, candidates=candidates, certain=certain
         )
     elif options.sampler == "simple":
-        no_order = positions(len(candidates))
-        np.random.default_rng([options.seed, _ORDER_STREAM]).shuffle(no_order)
+        keys = RandomKeys(len(candidates), (options.seed, _ORDER_STREAM))
+        no_order = order.shuffled(keys) if isinstance(order, ClustersElsewhere) else stable_order(keys)
         design = SimpleDesign(inclusion_probabilities(scores, size, certain, candidates), no_order, size)
     else:
         design = PivotalDesign(inclusion_probabilities(scores, size, certain, candidates), order, size)

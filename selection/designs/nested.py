@@ -6,10 +6,10 @@ import numpy as np
 
 from tithe.selection.designs.base import Design
 from tithe.selection.designs.make import make_design
-from tithe.selection.designs.sampling import Sample
+from tithe.selection.designs.sampling import ClustersElsewhere, Sample
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
-from tithe.selection.per_record import Few, PerRecord, blocks
+from tithe.selection.per_record import NOBODY, Few, PerRecord, Positions, blocks
 
 
 def second_phase(
@@ -22,12 +22,16 @@ def second_phase(
     records exact for the larger sample as it came out; so a record's probability, in both phases together, is π₂ but
     for that factor.
     """
-    places = Few(outer.positions)
-    found = [np.empty(0, np.int64)]
-    for part in blocks(len(order)):
-        found.append(places.among(order[part])[1])
     inner = scores[outer.positions] / outer.probabilities
-    return make_design(options, frame.within(outer.positions), inner, np.concatenate(found), size)
+    return make_design(options, frame.within(outer.positions), inner, _ranked(order, outer.positions), size)
+
+
+def _ranked(order: PerRecord, positions: Positions) -> Positions:
+    """The numbers of the records at `positions`, ascending, as they come in the order."""
+    if isinstance(order, ClustersElsewhere):
+        return order.ranked(positions)
+    places = Few(positions)
+    return np.concatenate([NOBODY, *(places.among(order[part])[1] for part in blocks(len(order)))])
 
 
 def thinned(outer: Sample, design: Design, rng: np.random.Generator) -> Sample:

@@ -27,6 +27,7 @@ from tithe.selection.per_record import (
     positions_where,
     reduced,
     total,
+    without,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -34,6 +35,19 @@ Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
 NEARLY_ONE = 1 - 1e-9
+
+
+class MassesElsewhere(PerRecord, Protocol):
+    """Masses along an order elsewhere: of all records on one line, or of those of each group on a line of its own."""
+
+    def of_lines(self) -> Floats:
+        """Their sums along each line."""
+        ...
+
+    def located_in_lines(self, targets: Floats, factors: Floats, lengths: Floats) -> tuple[Positions, Floats, Floats]:
+        """See `located`; each line's masses count `factors` times, and make up its length; it begins where the one
+        before it ends."""
+        ...
 
 
 @runtime_checkable
@@ -50,6 +64,29 @@ class OrderElsewhere(Protocol):
 
     def places(self, masses: PerRecord, positions: Positions) -> Floats:
         """Where records at `positions`, ascending, lie: what `along` gave, cumulated to their middle; shape (m,)."""
+        ...
+
+
+@runtime_checkable
+class ClustersElsewhere(OrderElsewhere, Protocol):
+    """That of the clusters."""
+
+    def along(self, masses: PerRecord) -> MassesElsewhere: ...
+
+    def in_lines(self, groups: PerRecord, count: int) -> ClustersElsewhere:
+        """The same order for each of `count` groups, one group after the other."""
+        ...
+
+    def ranked(self, positions: Positions) -> Positions:
+        """The numbers of the records at `positions`, ascending, in this order; shape (m,)."""
+        ...
+
+    def balanced(self, masses: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Positions:
+        """The positions of records drawn as by `tokens.draw_balanced`, in any order."""
+        ...
+
+    def shuffled(self, keys: PerRecord) -> OrderElsewhere:
+        """Another order of the same records: of their keys."""
         ...
 
 
@@ -112,29 +149,6 @@ def inclusion_probabilities(
         scores = Derived(lambda score, candidate: np.where(score > 0, 2.0, candidate), scores, candidates)
         return Probabilities(scores, *_cut_off(without(scores, chosen), left, sure_from=2.0), chosen)
     return Probabilities(scores, *_cut_off(without(scores, chosen), left), chosen)
-
-
-def without(scores: PerRecord, some: Few) -> PerRecord:
-    """The scores, but 0 for some records."""
-    return _Without(scores, some) if len(some) else scores
-
-
-@dataclass(frozen=True)
-class _Without:
-    scores: PerRecord
-    some: Few
-
-    @property
-    def home(self) -> Home | None:
-        return home_of(self.scores)
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
-        scores = self.scores[at].copy()
-        scores[self.some.among(at)[0]] = 0
-        return scores
 
 
 def _count_positive(scores: PerRecord) -> int:
@@ -212,26 +226,76 @@ def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Posit
     s = round(mass)
     if s == 0:
         return np.empty(0, np.int64)
+    line = PivotalLine(s, rng)
     factor = s / mass  # rounding must not cost the last interval its end
-    ends = np.arange(1, s, dtype=np.float64)
-    straddler, start, after = located(ends, probabilities, factor)
-    inside, beyond = ends - start, after - ends
-    mass_before = np.concatenate([[0.0], beyond])
-    straddler_before = np.concatenate([[-1], straddler])
+    line.straddled_by(*located(line.ends, probabilities, factor))
+    return line.drawn(located(line.points, probabilities, factor)[0])
 
-    # Who wins the interval: a point within its mass before the straddler; the survivor's share comes first.
-    point = rng.random(s) * (1.0 - np.concatenate([inside, [0.0]]))
-    before_straddler = np.concatenate([np.nextafter(start, 0.0), [np.inf]])
-    winner = located(np.minimum(np.arange(s) + point, before_straddler), probabilities, factor)[0]
-    survivor_wins = (point < mass_before) | (winner <= straddler_before)
 
-    # Who is drawn, and who goes on: P(winner drawn) = (1 - a - b) / (1 - b).
-    winner_drawn = rng.random(s - 1) * (1.0 - beyond) < 1.0 - inside - beyond
-    goes_on = np.where(winner_drawn, straddler, winner[:-1])
-    settled = np.where(winner_drawn | ~survivor_wins[:-1], np.arange(s - 1), -1)
-    survivor = np.concatenate([[-1], goes_on[np.maximum.accumulate(settled)]])
-    winner = np.where(survivor_wins, survivor, winner)
-    return np.concatenate([np.where(winner_drawn, winner[:-1], straddler), winner[-1:]])
+class PivotalLine:
+    """The random numbers of `ordered_pivotal`, and who is drawn by them, on a line from `start` to `start + size`.
+
+    First it is told who holds the `ends` of the unit intervals, then who holds the `points`.
+    """
+
+    def __init__(self, size: int, rng: np.random.Generator, start: float = 0.0) -> None:
+        self.ends = start + np.arange(1, size, dtype=np.float64)
+        self._begins = start + np.arange(size)
+        self._point, self._coin = rng.random(size), rng.random(size - 1)
+
+    def straddled_by(self, straddler: Positions, start: Floats, after: Floats) -> None:
+        """The records on the ends, and where their stretches of the line begin and end."""
+        self._straddler = straddler
+        self._inside, self._beyond = self.ends - start, after - self.ends
+        self._before_straddler = np.concatenate([np.nextafter(start, 0.0), [np.inf]])
+        self._point *= 1.0 - np.concatenate([self._inside, [0.0]])
+
+    @property
+    def points(self) -> Floats:
+        """Who wins each interval: a point within its mass before the straddler; the survivor's share comes first."""
+        return np.minimum(self._begins + self._point, self._before_straddler)
+
+    def drawn(self, winner: Positions) -> Positions:
+        """The records drawn, from those on the points."""
+        s, inside, beyond, straddler = len(self._begins), self._inside, self._beyond, self._straddler
+        mass_before = np.concatenate([[0.0], beyond])
+        straddler_before = np.concatenate([[-1], straddler])
+        survivor_wins = (self._point < mass_before) | (winner <= straddler_before)
+
+        # Who is drawn, and who goes on: P(winner drawn) = (1 - a - b) / (1 - b).
+        winner_drawn = self._coin * (1.0 - beyond) < 1.0 - inside - beyond
+        goes_on = np.where(winner_drawn, straddler, winner[:-1])
+        settled = np.where(winner_drawn | ~survivor_wins[:-1], np.arange(s - 1), -1)
+        survivor = np.concatenate([[-1], goes_on[np.maximum.accumulate(settled)]])
+        winner = np.where(survivor_wins, survivor, winner)
+        return np.concatenate([np.where(winner_drawn, winner[:-1], straddler), winner[-1:]])
+
+
+def ordered_pivotal_in_lines(masses: MassesElsewhere, rng: np.random.Generator) -> Positions:
+    """Positions drawn as by `ordered_pivotal` along each line for itself, one line after the other."""
+    of_lines = masses.of_lines()
+    sizes = np.rint(of_lines)
+    factors = np.divide(sizes, of_lines, out=np.zeros(len(sizes)), where=sizes > 0)
+    starts = np.cumsum(sizes) - sizes
+    drawn = sizes > 0
+    if not drawn.any():
+        return np.empty(0, np.int64)
+    lines = [
+        PivotalLine(int(size), rng, start)
+        for size, start in zip(sizes[drawn].tolist(), starts[drawn].tolist(), strict=True)
+    ]
+    cuts = np.cumsum([len(line.ends) for line in lines])[:-1]
+    found = masses.located_in_lines(np.concatenate([line.ends for line in lines]), factors, sizes)
+    for line, *held in zip(lines, *(np.split(values, cuts) for values in found), strict=True):
+        line.straddled_by(*held)
+    # No rounding may take a point into the next line.
+    points = [
+        np.minimum(line.points, np.nextafter(end, 0.0))
+        for line, end in zip(lines, (starts + sizes)[drawn].tolist(), strict=True)
+    ]
+    winners = masses.located_in_lines(np.concatenate(points), factors, sizes)[0]
+    cuts = np.cumsum([len(part) for part in points])[:-1]
+    return np.concatenate([line.drawn(winner) for line, winner in zip(lines, np.split(winners, cuts), strict=True)])
 
 
 def draw_independent(scores: PerRecord, draws: int, rng: np.random.Generator, certain: Positions = NOBODY) -> Sample:

@@ -16,17 +16,36 @@ a few tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs import variance
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
-from tithe.selection.designs.sampling import NEARLY_ONE, Probabilities, Sample, open_masses, without
+from tithe.selection.designs.sampling import (
+    NEARLY_ONE,
+    ClustersElsewhere,
+    Probabilities,
+    Sample,
+    open_mass,
+    open_masses,
+)
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
-from tithe.selection.per_record import NOBODY, Derived, Few, PerRecord, Positions, blocks, total
+from tithe.selection.per_record import (
+    NOBODY,
+    Derived,
+    Few,
+    PerRecord,
+    Positions,
+    blocks,
+    positions_where,
+    reduced,
+    total,
+    without,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,13 +81,17 @@ class TokenDesign(PivotalDesign):
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
         probabilities = self.probabilities
-        sure = [part.start + np.flatnonzero(probabilities[part] >= 1.0) for part in blocks(len(probabilities))]
-        drawn = draw_balanced(
-            open_masses(probabilities, self.order), Derived(lambda at: self.tokens[at], self.order), rng
-        )
-        positions = np.sort(np.concatenate([*sure, self.order[drawn].astype(np.int64)]))
+        sure = positions_where(lambda pi: pi >= 1.0, probabilities)
+        positions = np.sort(np.concatenate([sure, self._drawn_by_chance(rng)]))
         pi = probabilities[positions]
         return Sample(positions, pi, 1.0 / pi)
+
+    def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
+        order = self.order
+        if isinstance(order, ClustersElsewhere):
+            return order.balanced(Derived(open_mass, self.probabilities), self.tokens, rng)
+        masses = open_masses(self.probabilities, order)
+        return order[draw_balanced(masses, Derived(lambda at: self.tokens[at], order), rng)].astype(np.int64)
 
     def chances(self, positions: Positions) -> TokenChances:
         """See Design."""
@@ -141,7 +164,7 @@ def token_probabilities(
     rates = Derived(np.divide, scores, roots)
     scored = total(Derived(lambda rate, cost: np.where(rate > 0, cost, 0.0), without(rates, chosen), costs))
     if open_ <= left:
-        return Probabilities(Derived(lambda candidate: candidate * 2.0, candidates), 0.0, 2.0, chosen)
+        return Probabilities(Derived(lambda candidate, cost: candidate * 2.0, candidates, costs), 0.0, 2.0, chosen)
     if scored < left:
         rates = Derived(
             lambda rate, root, candidate: np.where(rate > 0, 2.0, candidate / root), rates, roots, candidates
@@ -154,14 +177,17 @@ def _cut_off(rates: PerRecord, costs: PerRecord, budget: float, sure_from: float
     """What rates are multiplied by so that costs add up to the budget, those counted as 1 that are at least the second
     number."""
     while True:
-        below, largest, left = 0.0, 0.0, budget
-        for part in blocks(len(rates)):
-            values, cost = rates[part].astype(np.float64), costs[part]
+
+        def found(
+            part: slice, values: Floats, cost: Floats, sure_from: float = sure_from
+        ) -> tuple[float, float, float]:
+            values = values.astype(np.float64)
             sure = values >= sure_from
-            left -= float(cost[sure].sum())
             values[sure] = 0.0
-            below += float(values @ cost)
-            largest = max(largest, float(values.max()))
+            return float(cost[sure].sum()), float(values @ cost), float(values.max())
+
+        spent, below, largest = reduced(found, _together, (0.0, 0.0, 0.0), rates, costs)
+        left = budget - spent
         if left <= 0 or below <= 0:
             return 0.0, sure_from
         factor = left / below
@@ -170,25 +196,59 @@ def _cut_off(rates: PerRecord, costs: PerRecord, budget: float, sure_from: float
         sure_from = NEARLY_ONE / factor
 
 
+def _together(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
+    return one[0] + other[0], one[1] + other[1], max(one[2], other[2])
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Records of which some are drawn; arrays of shape (m,)."""
+
+    drawn: Positions
+    open: Positions
+    """Those of which nobody knows yet."""
+    probabilities: Floats
+    """What those have come to."""
+    tokens: Floats
+
+    @staticmethod
+    def together(parts: Sequence[Settling]) -> Settling:
+        """All of them."""
+        names = ("drawn", "open", "probabilities", "tokens")
+        return Settling(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def at(self, positions: Positions) -> Settling:
+        """The same of records that have these positions."""
+        return replace(self, drawn=positions[self.drawn], open=positions[self.open])
+
+
 def draw_balanced(probabilities: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Positions:
     """Which of m records are drawn, given probabilities below 1 and tokens along the order; ascending.
 
     Holds what it says of the records of a block, and of few of the others.
     """
-    drawn, open_, pi, t = [NOBODY], [NOBODY], [np.empty(0)], [np.empty(0)]
+    return np.sort(all_settled(settled_nearby(probabilities, tokens, rng), rng))
+
+
+def settled_nearby(probabilities: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Settling:
+    """What m neighbours settle among themselves; few of each block are left."""
+    found = [Settling(NOBODY, NOBODY, np.empty(0), np.empty(0))]
     for part in blocks(len(probabilities)):
         p = _settled(probabilities[part].astype(np.float64))
         length = tokens[part].astype(np.float64)
         _settle_triples(p, length, rng)
-        drawn.append(part.start + np.flatnonzero(p == 1))
         left = np.flatnonzero((p > 0) & (p < 1))
-        open_.append(part.start + left)
-        pi.append(p[left])
-        t.append(length[left])
-    at, p, length = np.concatenate(open_), np.concatenate(pi), np.concatenate(t)
+        drawn = part.start + np.flatnonzero(p == 1)
+        found.append(Settling(drawn, part.start + left, p[left], length[left]))
+    return Settling.together(found)
+
+
+def all_settled(left: Settling, rng: np.random.Generator) -> Positions:
+    """Who is drawn in the end, in any order; what is left is along the order."""
+    p, length = left.probabilities, left.tokens
     _settle_triples(p, length, rng)
     _settle_longest_first(p, length, rng)
-    return np.sort(np.concatenate([*drawn, at[p == 1]]))
+    return np.concatenate([left.drawn, left.open[p == 1]])
 
 
 def _settled(p: Floats) -> Floats:

@@ -1,16 +1,37 @@
 """Where the work is done: in this process, or part by part on many machines.
 
-An engine (`engine`) hashes, embeds and clusters a corpus. All that comes after, methods, designs, evidence and outputs,
-is the same code for every engine: it goes through all records by a few functions of `per_record`, which a `Home`
-(`scattered`) answers part by part. `parts` cuts the corpus, `part_work` is what is done for one part, `executor` says
-what runs it, `ray_cluster` does so on Ray, `line` is the draw and its proof.
+An engine (`engine`) hashes, looks at fields, embeds and clusters a corpus. All that comes after, methods, designs,
+evidence and outputs, is the same code for every engine: it goes through all records by a few functions of
+`per_record`, which a `Home` (`scattered`) answers part by part.
+
+- `parts` cuts the corpus, `part_work` is what is done for one part, `executor` says what runs it, `ray_cluster` does so
+  on Ray; `crew` are parts and an executor before anything is known of the records.
+- `laying_embeddings`, `laying_clusters`: the groundwork (`ground`). `marking`: conditions and groups.
+- `line` is the draw along the order of the clusters (`cluster_order`) and its proof; groups have lines of their own.
+- `exchange`: numbers that go from every part to others, through files. By it `duplicates` finds equal texts, and
+  `dealing` puts records into another order: that of random keys (`random_order`), or that of the clusters in one piece,
+  for tokens (`balanced`).
 
 **What the driver holds**: the points that the centroids learn from and the centroids, O(k d); a few numbers for each of
-8 k shells; 2 numbers for each record of the budget; names of parts. Never a number for each record.
+8 k shells, of groups at most 262,144 shells or one for each; the values of the groups; what is certain or excluded, of
+which there is no more than was ever drawn; 2 numbers for each record of the budget; names of parts, and the rows of
+their bad records; for `low-rank` a matrix of d x d, for `k-center` the vectors that it chooses among, as in one
+process. Never a number for each record.
 
 **What is kept where**: the embeddings of texts, and two numbers for each record (cluster, distance), lie in the work
 folder, which all machines share. Probabilities and scores are functions of these, and worked out again whenever they
-are needed: about 30 times, at 38 million records a second and core.
+are needed: about 30 times, at 38 million records a second and core. What only one run needs lies in a folder of the
+work folder that ends with it (`kept`): flags, groups, copies, tokens (11 bytes a record, of what is asked for), what
+was unpacked, what the parts exchange (25 bytes a record and 12 for each text for `--dedup`; 40 for each record that
+may be drawn for `--sampler simple` and 32 for `--tokens`, for each subset). An exchange opens as many files as there
+are pairs of parts.
+
+**What is refused**, and why:
+
+- `--task regression`: its encoder must have measured all records before the first is embedded. The same holds of
+  measured encoders of others.
+- `--dedup-near`: compares the vectors of whole clusters, which lie in all parts.
+- `--dry-run`: its trial is of this machine.
 
 **A plan on paper for a billion records.** Texts as long as T0's (1,175 bytes a record as JSONL, 1.2 TB), `lexical` with
 256 dimensions, k = √n = 31,623, 1,024 parts of 1.15 GB. Rates are of one core of two that were shared with other work,

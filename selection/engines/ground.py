@@ -7,9 +7,11 @@ that one process would choose: encoder, centroids and clusters are the same, but
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+import operator
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -18,33 +20,33 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder
-from tithe.selection import clustering
 from tithe.selection.bad_records import PLACES_KEPT, BadRecords, Policy
-from tithe.selection.cells import SearchQuality
-from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import Corpus, TextRule
-from tithe.selection.embedded import Encoder, read_facts
-from tithe.selection.embeddings import Embeddings, drawn
+from tithe.selection.embedded import Encoder
 from tithe.selection.encode import usable_values
 from tithe.selection.engines import part_work
+from tithe.selection.engines.cluster_order import ScatteredOrder
+from tithe.selection.engines.crew import Crew
+from tithe.selection.engines.duplicates import copies_in_parts
 from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.gathered import GatheredCorpus
-from tithe.selection.engines.part_work import LENGTHS, ROWS, Assigned, KnownEncoder, PlacedPart, Records, Setup
+from tithe.selection.engines.laying_clusters import lay_clusters
+from tithe.selection.engines.laying_embeddings import ScatteredEmbeddings, lay_embeddings
+from tithe.selection.engines.part_work import LENGTHS, ROWS, TOKENS, KnownEncoder, PlacedPart, Records, Setup
 from tithe.selection.engines.parts import PART_BYTES, Part, cut
-from tithe.selection.engines.scattered import DISTANCES, LABELS, ScatteredHome, ScatteredOrder
+from tithe.selection.engines.scattered import DISTANCES, LABELS, ScatteredHome
 from tithe.selection.errors import TitheError, UsageError
-from tithe.selection.groundwork import Groundwork, clusters_key, embeddings_key, find_centroids, save_array
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.groundwork import Groundwork, clusters_key, embeddings_key
 from tithe.selection.options import Options
 from tithe.selection.order import similarity_order
-from tithe.selection.per_record import BLOCK, NOBODY
-from tithe.selection.reservoir import Reservoir
-from tithe.selection.stages import Advance, Stages
-from tithe.selection.work.folder import WorkFolder, writing
+from tithe.selection.per_record import NOBODY, PerRecord
+from tithe.selection.stages import Stages
+from tithe.selection.work.folder import WorkFolder
 
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
-
-_ARRAYS = ("centres", "centre_vectors")
+Floats = npt.NDArray[np.float64]
 
 
 class CountedBadRecords(BadRecords):
@@ -67,10 +69,42 @@ class ScatteredGroundwork(Groundwork):
     """A Groundwork whose quantities of records lie with the parts."""
 
     home: ScatteredHome = field(kw_only=True)
+    places: Sequence[PlacedPart] = field(kw_only=True)
 
     def rows(self, positions: Rows) -> Rows:
         """See Groundwork."""
         return self.home.lookup(ROWS, positions)
+
+    def positions(self, rows: Rows) -> Rows:
+        """See Groundwork."""
+        ends = [place.first_row + place.known.rows for place in self.places]
+        spans = pairwise([0, *np.searchsorted(rows, ends).tolist()])
+        return np.concatenate(
+            [place.positions(rows[low:high]) for place, (low, high) in zip(self.places, spans, strict=True)]
+        )
+
+    def summed(self, function: Callable[[Vectors], Floats]) -> Floats:
+        """See Groundwork."""
+        found = self.home.in_all_parts(part_work.summed, (function, self._setup))
+        return reduce(operator.add, (part for part in found if part is not None))
+
+    def of_vectors(
+        self, function: Callable[[Vectors], Sequence[npt.NDArray[Any]]], dtypes: Sequence[str], folder: Path | None
+    ) -> Sequence[PerRecord]:
+        """See Groundwork."""
+        mark = secrets.token_hex(4)
+        names = [f"{mark}-{number}" for number in range(len(dtypes))]
+        self.home.in_all_parts(part_work.of_vectors, (function, tuple(zip(names, dtypes, strict=True)), self._setup))
+        return [self.home.quantity(name) for name in names]
+
+    def copies(self, candidates: Candidates, preferred: Rows) -> PerRecord:
+        """See Groundwork."""
+        return copies_in_parts(self.home, self._setup, candidates, preferred)
+
+    @property
+    def _setup(self) -> Setup:
+        assert isinstance(self.embeddings, ScatteredEmbeddings)
+        return self.embeddings.crew.setup
 
     @cached_property
     def order(self) -> Any:
@@ -92,311 +126,99 @@ def lay_in_parts(
     part_bytes: int = PART_BYTES,
 ) -> tuple[Corpus, ScatteredGroundwork]:
     """Embed and cluster a corpus part by part; see `groundwork.lay`. With it comes the corpus to take records from."""
-    return _Laying(options, corpus, rule, encoder, work, digests, stages, executor, cut(corpus.files, part_bytes)).lay()
+    parts = cut(corpus.files, part_bytes)
+    by_record = encoder if isinstance(encoder, RecordEncoder) else None
+    if by_record is not None:
+        parts = _acquainted(options, corpus, by_record, parts, executor)
+    # Shared before it is asked for its identity, which may mean to load its weights.
+    shared = executor.share(encoder)
+    known_encoder, identity = _identified(encoder, shared, parts, executor)
+    key = embeddings_key(options, corpus, rule, known_encoder, digests)
+    key = {**key, "parts": [part_work.name(part) for part in parts]}
+    setup = Setup(options, rule, by_record, work.path.absolute(), key)
+    crew = Crew(executor, parts, setup, executor.share(setup), sum(file.size for file in corpus.files))
+
+    known, identity = lay_embeddings(options, crew, encoder, shared, identity, stages)
+    records = sum(part.rows for part in known)
+    if records == 0:
+        raise TitheError(f"{options.first_input}: the input holds no records")
+    mean = None
+    if options.tokens is not None:
+        mean = _count_tokens(crew, known, work, stages) / max(sum(part.usable for part in known), 1)
+    plan = options.plan(records, mean)
+    in_place = by_record is not None and corpus.schema is not None
+    embeddings = ScatteredEmbeddings(crew, known, in_place)
+    laid = lay_clusters(options, crew, embeddings, plan, work, clusters_key(key, plan), stages)
+
+    home = ScatteredHome(executor, laid.places, work.scratch)
+    if options.tokens is not None:
+        for _ in home.over_parts(part_work.place_tokens, enumerate((was,) for was in known)):
+            pass
+    reused = ["embeddings"] if all(part.kept for part in known) and by_record is None else []
+    placed = [place.known for place in laid.places]
+    ground = ScatteredGroundwork(
+        rule,
+        CountedBadRecords(options.on_bad_record, placed),
+        identity,
+        plan.limited_to(home.records),
+        embeddings.knowing(placed),
+        replace(
+            laid.clusters,
+            labels=cast(Any, home.quantity(LABELS)),
+            squared_distances=cast(Any, home.quantity(DISTANCES)),
+        ),
+        cast(Any, home.quantity(LENGTHS)) if by_record is None else None,
+        cast(Any, home.quantity(TOKENS)) if options.tokens is not None else None,
+        sum(part.encoded for part in known),
+        (*reused, *(["clusters"] if laid.found else [])),
+        home=home,
+        places=laid.places,
+    )
+    return GatheredCorpus(corpus, executor, laid.places), ground
 
 
-class _Laying:
-    def __init__(
-        self,
-        options: Options,
-        corpus: Corpus,
-        rule: TextRule | None,
-        encoder: Encoder,
-        work: WorkFolder,
-        digests: Sequence[str],
-        stages: Stages,
-        executor: Executor,
-        parts: Sequence[Part],
-    ) -> None:
-        self._options, self._corpus, self._work, self._stages = options, corpus, work, stages
-        self._executor, self._parts, self._encoder = executor, parts, encoder
-        self._bytes = sum(file.size for file in corpus.files)
-        by_record = encoder if isinstance(encoder, RecordEncoder) else None
-        if by_record is not None:
-            self._acquaint(by_record)
-        # Shared before it is asked for its identity, which may mean to load its weights.
-        self._shared_encoder = executor.share(encoder)
-        key = embeddings_key(options, corpus, rule, self._with_identity(), digests)
-        self._key = {**key, "parts": [part_work.name(part) for part in parts]}
-        self._setup = Setup(options, rule, by_record, work.path.absolute(), self._key)
-        self._shared = executor.share(self._setup)
+def _acquainted(
+    options: Options, corpus: Corpus, encoder: RecordEncoder, parts: Sequence[Part], executor: Executor
+) -> Sequence[Part]:
+    """The parts as an encoder that looks vectors up must know them; and it sees what it must of the records.
 
-    def lay(self) -> tuple[Corpus, ScatteredGroundwork]:
-        known = self._embedded()
-        reused = ["embeddings"] if all(part.kept for part in known) and self._setup.encoder is None else []
-        encoded = sum(part.encoded for part in known)
-        records = sum(part.rows for part in known)
-        if records == 0:
-            raise TitheError(f"{self._options.first_input}: the input holds no records")
-        plan = self._options.plan(records)
-        key = clusters_key(self._key, plan)
-        entry = self._work.find("clusters", key)
-        loaded = None if entry is None else self._loaded(entry)
-        if loaded is None:
-            sampled = _Sampled(self._executor, self._parts, self._shared, known, in_place=self._in_place)
-            centroids, trial = find_centroids(
-                self._options, records, plan, cast(Embeddings, sampled), self._work, key, self._stages
-            )
-            loaded = self._clustered(key, known, centroids, trial)
-        else:
-            reused.append("clusters")
-        places, clusters = loaded
-        home = ScatteredHome(self._executor, places)
-        known = [place.known for place in places]
-        ground = ScatteredGroundwork(
-            self._setup.rule,
-            CountedBadRecords(self._options.on_bad_record, known),
-            self._identity,
-            plan.limited_to(home.records),
-            cast(Embeddings, None),  # no method that looks at all embeddings works on parts
-            replace(
-                clusters,
-                labels=cast(Any, home.quantity(LABELS)),
-                squared_distances=cast(Any, home.quantity(DISTANCES)),
-            ),
-            cast(Any, home.quantity(LENGTHS)) if self._setup.encoder is None else None,
-            None,
-            encoded,
-            tuple(reused),
-            home=home,
-        )
-        return GatheredCorpus(self._corpus, self._executor, places), ground
-
-    @property
-    def _in_place(self) -> bool:
-        """Whether vectors are read where they lie, so that nobody knows which are usable before they are assigned."""
-        return self._setup.encoder is not None and self._corpus.schema is not None
-
-    def _acquaint(self, encoder: RecordEncoder) -> None:
-        """Let the encoder see the first usable record, whose vector says how long all are."""
-        if isinstance(encoder, MeasuredEncoder) or encoder.rows is not None:
-            raise UsageError(
-                f"--engine ray: --encoder {self._options.encoder} must see all records in one process; column: need not"
-            )
-        bad = BadRecords(self._options.on_bad_record)
-        for batch in self._corpus.batches(encoder.fields):
+    That is the first usable record, whose vector says how long all are, or where among all records each part begins.
+    """
+    if isinstance(encoder, MeasuredEncoder):
+        raise UsageError(f"--engine ray: --encoder {options.encoder} must see all records in one process")
+    if encoder.rows is None:
+        bad = BadRecords(options.on_bad_record)
+        for batch in corpus.batches(encoder.fields):
             if usable_values(batch, bad, encoder.fields, encoder.lookup) is not None:
-                return
-
-    def _with_identity(self) -> Encoder:
-        """The encoder as the key of the embeddings wants it: a neural one is loaded by a worker, never here."""
-        encoder = self._encoder
-        if isinstance(encoder, RecordEncoder | FittedEncoder):
-            self._identity: Mapping[str, Any] = dict(encoder.identity()) if isinstance(encoder, RecordEncoder) else {}
-            return encoder
-        asked = [(part,) for part in self._parts[:1]]
-        found = self._executor.with_workers(self._shared_encoder, part_work.identity, asked)
-        self._identity = dict(next(iter(dict(found).values()), {}))
-        return KnownEncoder(encoder, self._identity)
-
-    # Embeddings.
-
-    def _embedded(self) -> list[Records]:
-        encoder, rule = self._encoder, self._setup.rule
-        if isinstance(encoder, RecordEncoder):
-            with self._stages("embed", self._bytes, "bytes") as advance:
-                return self._over_parts(
-                    part_work.embedded, [(self._shared_encoder, self._shared)] * self._count, advance
-                )
-        assert rule is not None
-        with self._stages("check", self._bytes, "bytes") as advance:
-            found = self._over_parts(part_work.found_embedded, [(self._shared,)] * self._count, advance)
-        missing = [number for number, known in enumerate(found) if known is None]
-        ready = self._shared_encoder
-        if isinstance(encoder, FittedEncoder):
-            if missing:
-                self._fit(encoder)
-                self._identity = dict(encoder.identity())
-                ready = self._executor.share(encoder)
-            else:
-                self._identity = self._over_parts(part_work.kept_identity, [(self._shared,)], lambda count: None)[0]
-        with self._stages("embed", self._bytes, "bytes") as advance:
-            calls = [(self._parts[number], self._shared, self._identity) for number in missing]
-            for number, known in self._executor.with_workers(ready, part_work.embedded_by, calls):
-                found[missing[number]] = known
-                advance(self._size(missing[number]))
-        return found
-
-    def _fit(self, encoder: FittedEncoder) -> None:
-        """Let the encoder learn from the texts that one process would show it, in their order."""
-        seed = self._options.cluster_seed
-        with self._stages("fit", self._bytes, "bytes") as advance:
-            counted: list[Records] = self._over_parts(part_work.counted, [(self._shared,)] * self._count, advance)
-            starts = np.cumsum([0, *(known.usable for known in counted)])
-            sample: Reservoir[int] = Reservoir(encoder.fit_records, np.random.default_rng(seed))
-            for start in range(0, int(starts[-1]), BLOCK):
-                sample.extend(range(start, min(start + BLOCK, int(starts[-1]))))
-            numbers = np.array(sample.items, np.int64)
-            order = np.argsort(numbers)
-            edges = np.searchsorted(numbers[order], starts)
-            calls = [
-                (part, self._shared, known, numbers[order[low:high]] - start, encoder.fit_characters)
-                for part, known, start, low, high in zip(
-                    self._parts, counted, starts[:-1].tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True
-                )
-                if low < high
-            ]
-            found = [text for texts in self._executor.map(part_work.texts, calls) for text in texts]
-            learnt = [""] * len(found)
-            for at, text in zip(order.tolist(), found, strict=True):
-                learnt[at] = text
-            encoder.fit(learnt, seed=seed)
-
-    # Clusters.
-
-    def _clustered(
-        self, key: Mapping[str, Any], known: list[Records], centroids: Vectors, trial: Vectors
-    ) -> tuple[list[PlacedPart], Clustering]:
-        executor = self._executor
-        shared_key, *arrays = (executor.share(value) for value in (key, centroids, trial))
-        k = len(centroids)
-        best, owners, nearest = np.full(k, np.inf, np.float32), np.full(k, -1, np.int64), np.full(k, -1, np.int64)
-        cost, by_cells = 0.0, False
-        with self._stages("assign", self._bytes, "bytes") as advance:
-            calls = [
-                (part, self._shared, shared_key, was, *arrays) for part, was in zip(self._parts, known, strict=True)
-            ]
-            known = []
-            found: Assigned
-            for number, found in enumerate(executor.map(part_work.assigned, calls)):
-                better = found.distances < best
-                best[better], owners[better], nearest[better] = found.distances[better], number, found.nearest[better]
-                cost += found.cost
-                by_cells |= found.by_cells
-                known.append(found.records)
-                advance(self._size(number))
-        kept = np.flatnonzero(owners >= 0)
-        if len(kept) == 0:
-            raise TitheError(f"{self._options.first_input}: none of the records can be used")
-        renumbered = np.full(k, -1, np.int32)
-        renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-        starts = np.cumsum([0, *(part.usable for part in known)])
-        centres = starts[owners[kept]] + nearest[kept]
-        vectors = self._vectors(known, starts, centres)
-        with self._stages("distances", self._bytes, "bytes") as advance:
-            shared = (executor.share(renumbered), executor.share(vectors))
-            calls = [
-                (part, self._shared, shared_key, was, *shared) for part, was in zip(self._parts, known, strict=True)
-            ]
-            folders = []
-            for number, folder in enumerate(executor.map(part_work.centred, calls)):
-                folders.append(folder)
-                advance(self._size(number))
-        places = self._placed(known, folders)
-        quality = None
-        if by_cells:
-            checked = clustering.looked_up_at_random(int(starts[-1]))
-            labels = ScatteredHome(executor, places).lookup(LABELS, checked)
-            quality = SearchQuality.of(self._vectors(known, starts, checked), centroids, kept[labels].astype(np.int32))
-        nothing = np.empty(0, np.int32)
-        clusters = Clustering(nothing, np.empty(0, np.float32), centres, vectors, cost, quality)
-        self._keep(key, clusters, places)
-        return places, clusters
-
-    def _vectors(self, known: Sequence[Records], starts: Rows, positions: Rows) -> Vectors:
-        """The vectors of some records, in any order."""
-        owners = np.searchsorted(starts, positions, side="right") - 1
-        order = np.lexsort((positions, owners))
-        numbers, firsts = np.unique(owners[order], return_index=True)
-        groups = np.split(order, firsts[1:])
-        calls = [
-            (self._parts[number], self._shared, known[number], positions[group] - starts[number], False)
-            for number, group in zip(numbers.tolist(), groups, strict=True)
-        ]
-        found: Vectors | None = None
-        for group, (_, block) in zip(groups, self._executor.map(part_work.vectors, calls), strict=True):
-            if found is None:
-                found = np.empty((len(positions), block.shape[1]), np.float32)
-            found[group] = block
-        assert found is not None, "there is a record at least"
-        return found
-
-    def _placed(self, known: Sequence[Records], folders: Sequence[str]) -> list[PlacedPart]:
-        places: list[PlacedPart] = []
-        start = first_row = 0
-        for part, was, folder in zip(self._parts, known, folders, strict=True):
-            places.append(PlacedPart(part, start, first_row, was, folder))
-            start, first_row = start + was.usable, first_row + was.rows
-        return places
-
-    def _keep(self, key: Mapping[str, Any], clusters: Clustering, places: Sequence[PlacedPart]) -> None:
-        """Leave the clusters for later runs."""
-        with self._work.adding("clusters", key) as folder, writing(self._work.path):
-            for name in _ARRAYS:
-                save_array(folder / f"{name}.npy", getattr(clusters, name))
-            facts = {
-                "cost": clusters.cost,
-                "search": clusters.search and asdict(clusters.search),
-                "parts": [
-                    {**asdict(place.known), "bad": place.known.bad.tolist(), "folder": Path(place.folder).name}
-                    for place in places
-                ],
-            }
-            part_work.save_facts(folder, facts)
-
-    def _loaded(self, entry: Path) -> tuple[list[PlacedPart], Clustering] | None:
-        """What `_keep` left, unless a part of it is gone."""
-        facts = read_facts(entry)
-        known, folders = [], []
-        for part in facts["parts"]:
-            folder = self._work.path.absolute() / part.pop("folder")
-            if not folder.is_dir():
-                return None
-            folders.append(str(folder))
-            known.append(Records(**{**part, "bad": np.array(part["bad"], np.int64), "places": tuple(part["places"])}))
-        centres, vectors = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS)
-        search = facts["search"] and SearchQuality(**facts["search"])
-        clusters = Clustering(
-            np.empty(0, np.int32), np.empty(0, np.float32), centres, vectors, cost=facts["cost"], search=search
-        )
-        return self._placed(known, folders), clusters
-
-    # Calls.
-
-    @property
-    def _count(self) -> int:
-        return len(self._parts)
-
-    def _size(self, number: int) -> int:
-        """Bytes of a part, about: for the progress."""
-        return self._bytes // self._count
-
-    def _over_parts(self, function: Any, arguments: Sequence[tuple[Any, ...]], advance: Advance) -> list[Any]:
-        calls = [(part, *others) for part, others in zip(self._parts, arguments, strict=False)]
-        found = []
-        for number, result in enumerate(self._executor.map(function, calls)):
-            found.append(result)
-            advance(self._size(number))
-        return found
+                break
+        return parts
+    rows = list(executor.map(part_work.rows_of, ((part,) for part in parts)))
+    if sum(rows) != encoder.rows:
+        raise TitheError(f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {sum(rows)} records")
+    firsts = np.cumsum(rows) - rows
+    return [replace(part, first_row=first) for part, first in zip(parts, firsts.tolist(), strict=True)]
 
 
-@dataclass(frozen=True)
-class _Sampled:
-    """The embeddings of all parts, to draw a sample from; see Embeddings.sample."""
+def _identified(
+    encoder: Encoder, shared: Any, parts: Sequence[Part], executor: Executor
+) -> tuple[Encoder, Mapping[str, Any]]:
+    """The encoder as the key of the embeddings wants it, and its identity: a neural one is loaded by a worker, never
+    here; one that learns has none yet."""
+    if isinstance(encoder, RecordEncoder):
+        return encoder, dict(encoder.identity())
+    if isinstance(encoder, FittedEncoder):
+        return encoder, {}
+    found = executor.with_workers(shared, part_work.identity, [(part,) for part in parts[:1]])
+    identity = dict(next(iter(dict(found).values()), {}))
+    return KnownEncoder(encoder, identity), identity
 
-    executor: Executor
-    parts: Sequence[Part]
-    setup: Any
-    known: Sequence[Records]
-    in_place: bool
 
-    def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
-        counts = [known.rows if self.in_place else known.usable for known in self.known]
-        starts = np.cumsum([0, *counts])
-        numbers, places = drawn(int(starts[-1]), size, rng)
-        edges = np.searchsorted(numbers, starts)
-        spans = [(part, low, high) for part, (low, high) in enumerate(pairwise(edges.tolist())) if low < high]
-        calls = (
-            (self.parts[part], self.setup, self.known[part], numbers[low:high] - starts[part], self.in_place)
-            for part, low, high in spans
-        )
-        out, found = np.empty((0, 0), np.float32), np.zeros(len(numbers), bool)
-        for (part, low, high), (there, block) in zip(spans, self.executor.map(part_work.vectors, calls), strict=True):
-            if len(block):
-                if not out.size:
-                    out = np.empty((len(numbers), block.shape[1]), np.float32)
-                targets = places[low:high][there]
-                out[targets] = block
-                found[targets] = True
-            advance(counts[part])
-        return out if found.all() else out[found]
+def _count_tokens(crew: Crew, known: Sequence[Records], work: WorkFolder, stages: Stages) -> int:
+    """The tokens of all parts, which are left in their scratch."""
+    found = 0
+    with stages("tokens", crew.bytes, "bytes") as advance:
+        calls = ((part, was, work.scratch, crew.shared) for part, was in zip(crew.parts, known, strict=True))
+        for number, tokens in enumerate(crew.executor.map(part_work.tokens, calls)):
+            found += tokens
+            advance(crew.share_of(number))
+    return found

@@ -34,22 +34,31 @@ two ends the floor or the ceiling: the allocation of the size over clusters, and
 pivotal sampling on the fractional parts would make, comes out of the same draw. No cell must meet a number that its
 probabilities, at most 1, could not.
 
+**Groups.** Where groups are drawn from one by one, each has a line of its own, the same order of its own records; the
+lines lie one after the other, each of the length of its sample, and all are drawn from at once. Of many groups, several
+shells that follow one another are taken for one (`Chain.in_lines`), so that there are not more of them than is good to
+send; within a part all records keep their order.
+
 What leaves a part is two numbers for each of its cells and five for each point that lies in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.unsignedinteger]
 
 # Shells of a cluster. With 8 of them, a 64th is left of what spreading by distance takes from the variance.
 SHELLS = 8
+
+# Shells on all lines of several, at most, unless there are more lines.
+_MOST = 1 << 18
 
 MassesOf = Callable[[Integers], Floats]
 """The masses of some records of a part, given by their numbers in it."""
@@ -65,6 +74,9 @@ class Chain:
     """What the squared distances of each cluster are measured by, shape (k,)."""
     edges: Floats
     """Where one shell ends and the next begins, in these units; ascending."""
+    lines: int = 1
+    together: int = 1
+    """Shells that follow one another and are taken for one."""
 
     @staticmethod
     def of(ranks: Integers, means: Floats, labels: npt.NDArray[np.integer], squared_distances: Floats) -> Chain:
@@ -76,25 +88,50 @@ class Chain:
         quantiles = np.linspace(0, 1, SHELLS + 1)[1:-1]
         return Chain(ranks, means, np.quantile(squared_distances / means[labels], quantiles))
 
+    def in_lines(self, lines: int) -> Chain:
+        """The same order on each of several lines, one after the other."""
+        return replace(self, lines=lines, together=-(-self._fine * lines // _MOST))
+
     @property
     def shells(self) -> int:
-        """Their number, c."""
+        """Their number on all lines, c."""
+        return self.lines * self._of_line
+
+    @property
+    def _fine(self) -> int:
         return len(self.ranks) * (len(self.edges) + 1)
 
-    def shells_of(self, labels: npt.NDArray[np.integer], squared_distances: npt.NDArray[np.float32]) -> Integers:
-        """The shell of each record, by its place in the order; shape (m,)."""
+    @property
+    def _of_line(self) -> int:
+        return -(-self._fine // self.together)
+
+    def shells_of(
+        self,
+        labels: npt.NDArray[np.integer],
+        squared_distances: npt.NDArray[np.float32],
+        lines: npt.NDArray[np.integer] | None = None,
+    ) -> Integers:
+        """The shell of each record, by its place in the order; shape (m,). `lines` say which line it is on."""
+        found = self._fine_of(labels, squared_distances) // self.together
+        return found if lines is None else lines.astype(np.int64) * self._of_line + found
+
+    def keys_of(
+        self, labels: npt.NDArray[np.integer], squared_distances: npt.NDArray[np.float32], part: int | Integers
+    ) -> Keys:
+        """What the records of a cell are sorted by: outwards and inwards, in one part after the other; shape (m,)."""
+        # The bits of floats that are not negative sort as the floats do.
+        outwards = (squared_distances + np.float32(0)).view(np.uint32)
+        keys = np.where((self.ranks[labels] + part) % 2 == 0, outwards, ~outwards)
+        if self.together == 1:
+            return keys
+        first = (self._fine_of(labels, squared_distances) % self.together).astype(np.uint64)
+        return (first << np.uint64(32)) | keys
+
+    def _fine_of(self, labels: npt.NDArray[np.integer], squared_distances: npt.NDArray[np.float32]) -> Integers:
         last = len(self.edges)
         outwards = np.searchsorted(self.edges, squared_distances / self.means[labels], side="right")
         ranks = self.ranks[labels]
         return ranks * (last + 1) + np.where(ranks % 2 == 0, outwards, last - outwards)
-
-    def keys_of(
-        self, labels: npt.NDArray[np.integer], squared_distances: npt.NDArray[np.float32], part: int
-    ) -> npt.NDArray[np.uint32]:
-        """What the records of a cell are sorted by: outwards and inwards, in one part after the other; shape (m,)."""
-        # The bits of floats that are not negative sort as the floats do.
-        outwards = (squared_distances + np.float32(0)).view(np.uint32)
-        return np.where((self.ranks[labels] + part) % 2 == 0, outwards, ~outwards)
 
 
 @dataclass(frozen=True)
@@ -117,46 +154,72 @@ class CellSums:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where the cells of one part begin and end on the line, and the place of their first record; shape (c,)."""
+    """Where the cells of one part begin and end, and the place of their first record; shape (c,)."""
 
     starts: Floats
     ends: Floats
     first_places: Integers
+    factors: Floats
+    """What the masses of each line are multiplied by."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the shells begin on the line."""
+    """Where the shells begin on their lines."""
 
     starts: Floats
     """Shape (c + 1,): where the last one ends, too."""
     first_places: Integers
     last_parts: Integers
     """The last part in which each shell has a mass, -1 for none; shape (c,)."""
+    factors: Floats
+    """What the masses of each line are multiplied by."""
 
     @staticmethod
-    def of(sums: Iterable[CellSums], count: int) -> Layout:
-        """From the sums of all parts, looked at once, in their order; `count` is c."""
+    def of(sums: Iterable[CellSums], chain: Chain) -> Layout:
+        """From the sums of all parts, looked at once, in their order."""
+        count = chain.shells
         masses, counts, last = np.zeros(count), np.zeros(count, np.int64), np.full(count, -1, np.int64)
         for number, part in enumerate(sums):
             masses += part.masses
             counts += part.counts
             last[part.masses > 0] = number
-        return Layout(np.concatenate([[0.0], np.cumsum(masses)]), np.cumsum(counts) - counts, last)
+        starts = np.concatenate([[0.0], np.cumsum(masses)])
+        return Layout(starts, np.cumsum(counts) - counts, last, np.ones(chain.lines))
+
+    @property
+    def of_lines(self) -> Floats:
+        """The masses of the lines."""
+        return np.diff(self.starts[:: self._of_line])
+
+    @property
+    def _of_line(self) -> int:
+        return len(self.last_parts) // len(self.factors)
+
+    def stretched(self, factors: Floats, lengths: Floats) -> Layout:
+        """The same where the masses of a line count so many times, and make up its length, but for rounding."""
+        each, ends = self._of_line, np.cumsum(lengths)
+        line = np.arange(len(self.last_parts)) // each
+        starts = (ends - lengths)[line] + (self.starts[:-1] - self.starts[:-1:each][line]) * factors[line]
+        # What comes after the last mass of a line begins where the next line does, whatever is rounded.
+        there = np.where(self.last_parts >= 0, np.arange(len(line)), -1).reshape(-1, each).max(axis=1)
+        starts = np.where(np.arange(len(line)) > there[line], ends[line], np.minimum(starts, ends[line]))
+        return replace(self, starts=np.append(starts, ends[-1]), factors=factors)
 
     def bounds(self, sums: Iterable[CellSums]) -> Iterator[Bounds]:
         """Those of each part, from the same sums once more."""
         starts, places = self.starts[:-1], self.first_places
+        factors = np.repeat(self.factors, self._of_line)
         # The last cell that has a mass takes all that lies beyond it, by rounding.
         last_shell = int(np.flatnonzero(self.last_parts >= 0)[-1]) if (self.last_parts >= 0).any() else -1
         for number, part in enumerate(sums):
             # What a shell's parts add up to is rounded in another way than where the next shell begins.
-            ends = np.minimum(starts + part.masses, self.starts[1:])
+            ends = np.minimum(starts + part.masses * factors, self.starts[1:])
             ends = np.where(self.last_parts == number, self.starts[1:], ends)
             open_ends = ends.copy()
             if last_shell >= 0 and self.last_parts[last_shell] == number:
                 open_ends[last_shell] = np.inf
-            yield Bounds(starts, open_ends, places)
+            yield Bounds(starts, open_ends, places, self.factors)
             starts, places = ends, places + part.counts
 
 
@@ -179,26 +242,23 @@ class Located:
 def locate(
     targets: Floats,
     bounds: Bounds,
-    factor: float,
     shells: Integers,
-    keys: npt.NDArray[np.uint32],
+    keys: Keys,
     masses_of: MassesOf,
 ) -> Located:
     """Which of the targets lie in the cells of a part, and on which record.
 
     Args:
         targets: points on the line, ascending.
-        bounds: of the part's cells, on the line without `factor`.
-        factor: what all masses are multiplied by.
+        bounds: of the part's cells.
         shells: of the part's records, shape (m,).
         keys: what the records of a cell are sorted by, shape (m,).
         masses_of: their masses.
     """
-    starts, ends = bounds.starts * factor, bounds.ends * factor
-    first, last = np.searchsorted(targets, starts), np.searchsorted(targets, ends)
+    first, last = np.searchsorted(targets, bounds.starts), np.searchsorted(targets, bounds.ends)
     held = np.maximum(last - first, 0)
     cells = np.flatnonzero(held)
-    line = _lined_up(cells, starts, ends, factor, shells, keys, masses_of)
+    line = _lined_up(cells, bounds, shells, keys, masses_of)
     number = np.repeat(first[cells] - (np.cumsum(held[cells]) - held[cells]), held[cells])
     number = number + np.arange(len(number))
     wanted = targets[number]
@@ -210,12 +270,10 @@ def locate(
     return Located(number, line.members[at], places, line.before[at], np.maximum(line.after[at], wanted))
 
 
-def middles(
-    members: Integers, bounds: Bounds, shells: Integers, keys: npt.NDArray[np.uint32], masses_of: MassesOf
-) -> Floats:
+def middles(members: Integers, bounds: Bounds, shells: Integers, keys: Keys, masses_of: MassesOf) -> Floats:
     """Where the stretches of some records of a part have their middle; `members` are their numbers in it."""
     cells = np.unique(shells[members])
-    line = _lined_up(cells, bounds.starts, bounds.ends, 1.0, shells, keys, masses_of)
+    line = _lined_up(cells, bounds, shells, keys, masses_of)
     where = np.argsort(line.members, kind="stable")
     at = where[np.searchsorted(line.members, members, sorter=where)]
     return (line.before[at] + line.after[at]) / 2
@@ -233,25 +291,19 @@ class _Line:
     stops: Integers
 
 
-def _lined_up(
-    cells: Integers,
-    starts: Floats,
-    ends: Floats,
-    factor: float,
-    shells: Integers,
-    keys: npt.NDArray[np.uint32],
-    masses_of: MassesOf,
-) -> _Line:
-    wanted = np.zeros(len(starts), bool)
+def _lined_up(cells: Integers, bounds: Bounds, shells: Integers, keys: Keys, masses_of: MassesOf) -> _Line:
+    count = len(bounds.starts)
+    wanted = np.zeros(count, bool)
     wanted[cells] = True
     members = np.flatnonzero(wanted[shells])
     members = members[np.lexsort((keys[members], shells[members]))]
-    sizes = np.bincount(shells[members], minlength=len(starts))[cells]
+    sizes = np.bincount(shells[members], minlength=count)[cells]
     stops = np.cumsum(sizes)
     firsts = stops - sizes
     cell = np.repeat(np.arange(len(cells)), sizes)
-    sums = np.concatenate([[0.0], np.cumsum(masses_of(members) * factor)])
-    begin, base = starts[cells][cell], sums[firsts][cell]
+    factors = bounds.factors[cells * len(bounds.factors) // count][cell]
+    sums = np.concatenate([[0.0], np.cumsum(masses_of(members) * factors)])
+    begin, base = bounds.starts[cells][cell], sums[firsts][cell]
     before = begin + (sums[:-1] - base)
-    after = np.minimum(begin + (sums[1:] - base), ends[cells][cell])
+    after = np.minimum(begin + (sums[1:] - base), bounds.ends[cells][cell])
     return _Line(members, np.minimum(before, after), after, firsts, stops)

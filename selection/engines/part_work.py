@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,8 +23,9 @@ from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, Batch, Corpus, TextRule
 from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
-from tithe.selection.embeddings import Embeddings, LookedUpEmbeddings
+from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, over_blocks, summed_over
 from tithe.selection.encode import usable_texts
+from tithe.selection.engines.kept import OPEN, found_by_all, keep, kept
 from tithe.selection.engines.parts import Part
 from tithe.selection.engines.scattered import DISTANCES, LABELS
 from tithe.selection.errors import TitheError
@@ -34,16 +35,19 @@ from tithe.selection.nearest import Search
 from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord
 from tithe.selection.stages import Stages
+from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
+from tithe.selection.work.shards import Keys
 
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
-LENGTHS, ROWS = "lengths", "rows"
-"""Quantities of a part beside those of its clusters: characters of the text, overall row."""
+LENGTHS, ROWS, TOKENS = "lengths", "rows", "tokens"
+"""Quantities of a part beside those of its clusters: characters of the text, overall row, tokens where asked for."""
 
-# Parts whose arrays a process keeps mapped.
-_OPEN = 64
+# Tokens, before it is known which records are usable.
+_COUNTED = "counted-tokens"
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,33 @@ class KnownEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See TextEncoder."""
         return self.encoder.encode(texts)
+
+
+@dataclass(frozen=True)
+class PartEncoder:
+    """A record encoder for a part of the corpus: rows of the part are others of the whole."""
+
+    encoder: RecordEncoder
+    first_row: int
+    rows: None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """See RecordEncoder."""
+        return self.encoder.fields
+
+    def identity(self) -> Mapping[str, Any]:
+        """See RecordEncoder."""
+        return self.encoder.identity()
+
+    def lookup(self, rows: Rows, values: Mapping[str, Any]) -> Vectors:
+        """See RecordEncoder."""
+        return self.encoder.lookup(rows + self.first_row, values)
+
+
+def of_part(encoder: RecordEncoder, part: Part) -> RecordEncoder:
+    """The encoder as it works on the records of a part."""
+    return encoder if encoder.rows is None else PartEncoder(encoder, part.first_row)
 
 
 @dataclass(frozen=True)
@@ -133,6 +164,8 @@ class PlacedPart:
     known: Records
     folder: str
     """Where its labels and distances are."""
+    scratch: str
+    """Where quantities are that only this run needs."""
 
     def __str__(self) -> str:
         return str(self.part)
@@ -141,12 +174,22 @@ class PlacedPart:
     def records(self) -> int:
         return self.known.usable
 
-    def values(self) -> Mapping[str, PerRecord]:
+    def quantity(self, name: str) -> PerRecord:
         """See Place."""
-        return {
-            **_arrays(self.folder, self.known.lengths),
-            ROWS: _OverallRows(self.known, self.first_row),
-        }
+        if name == ROWS:
+            return _OverallRows(self.known, self.first_row)
+        if name == LENGTHS:
+            return _lengths(self.known.lengths)
+        return kept(Path(self.folder if name in (LABELS, DISTANCES) else self.scratch), name)
+
+    def keep(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Leave a quantity of the records in the scratch."""
+        keep(Path(self.scratch), name, values)
+
+    def positions(self, rows: Rows) -> Rows:
+        """Where the usable records are among some overall rows of the part, ascending."""
+        in_part = np.setdiff1d(rows - self.first_row, self.known.bad)
+        return self.start + _bad(self.known).positions(in_part)
 
 
 @dataclass(frozen=True)
@@ -168,21 +211,17 @@ def _bad(known: Records) -> BadRecords:
     return bad
 
 
-@lru_cache(_OPEN)
-def _arrays(folder: str, lengths: str | None) -> Mapping[str, PerRecord]:
-    try:
-        found: dict[str, PerRecord] = {
-            name: np.load(Path(folder, f"{name}.npy"), mmap_mode="r", allow_pickle=False)
-            for name in (LABELS, DISTANCES)
-        }
-        if lengths is not None:
-            found[LENGTHS] = np.memmap(lengths, np.uint32, "r")
-    except OSError as error:
-        raise TitheError(
-            f"{folder}: is not to be found by every worker; --work-dir must name a folder that all of "
-            f"them share ({error.strerror})"
-        ) from error
-    return found
+@lru_cache(OPEN)
+def _lengths(path: str | None) -> PerRecord:
+    if path is None:
+        return np.empty(0, np.uint32)  # of no records
+    with found_by_all(path):
+        return np.memmap(path, np.uint32, "r")
+
+
+def scratch_of(folder: Path, part: Part) -> Path:
+    """Where a part's quantities lie that only this run needs."""
+    return folder / str(part.number)
 
 
 # The stages, in their order.
@@ -194,6 +233,11 @@ def hashed(path: Place) -> str:
         return sha256(path)
     except OSError as error:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def rows_of(part: Part) -> int:
+    """Number of the part's records, the unusable ones too."""
+    return Corpus([part.file]).row_count()
 
 
 def counted(part: Part, setup: Setup) -> Records:
@@ -230,6 +274,7 @@ def embedded(part: Part, encoder: TextEncoder | RecordEncoder, setup: Setup) -> 
     """Embed the part's records, or find that they are. Vectors that lie in Parquet are left there, not looked at."""
     bad, corpus = BadRecords(setup.options.on_bad_record), Corpus([part.file])
     with _work(setup) as work:
+        encoder = encoder if isinstance(encoder, TextEncoder) else of_part(encoder, part)
         made = embed(
             setup.options, corpus, setup.rule, encoder, bad, work, setup.key_of(part), Stages(), apart=setup.apart(part)
         )
@@ -340,6 +385,49 @@ def taken(place: PlacedPart, rows: Rows, fields: Sequence[str] | None) -> list[B
     return list(corpus.take(rows, fields))
 
 
+def tokens(part: Part, known: Records, scratch: Path, setup: Setup) -> int:
+    """Count the tokens of the records of a part, which are left in its scratch; their sum."""
+    corpus = Corpus([part.file])
+    corpus.remember_rows([known.rows])
+    characters = np.asarray(_lengths(known.lengths))
+    counts = count_tokens(setup.options, corpus, setup.rule, _bad(known), characters, Stages())
+    keep(scratch_of(scratch, part), _COUNTED, counts)
+    return int(counts.sum(dtype=np.int64))
+
+
+def place_tokens(place: PlacedPart, before: Records) -> None:
+    """Leave the tokens of those records that turned out usable; `before` is what was known when they were counted."""
+    counts = kept(Path(place.scratch), _COUNTED)
+    place.keep(TOKENS, but_late(counts, before.bad, place.known.bad))
+
+
+def summed(place: PlacedPart, task: tuple[Callable[[Vectors], Floats], Setup]) -> Floats | None:
+    """The sum of what a function makes of each block of the part's embeddings; None where there are none."""
+    function, setup = task
+    with _opened(place.part, setup, place.known) as (_, _, embeddings):
+        return summed_over(embeddings, function)
+
+
+def of_vectors(
+    place: PlacedPart,
+    task: tuple[Callable[[Vectors], Sequence[npt.NDArray[Any]]], Sequence[tuple[str, str]], Setup],
+) -> None:
+    """Leave quantities, by name and dtype, that a function makes of each block of the part's embeddings."""
+    function, names, setup = task
+    with _opened(place.part, setup, place.known) as (_, _, embeddings):
+        found = list(over_blocks(embeddings, function))
+    for number, (name, dtype) in enumerate(names):
+        values = [block[number] for block in found]
+        place.keep(name, np.concatenate([np.empty(0), *values]).astype(dtype))
+
+
+def text_keys(part: Part, setup: Setup, known: Records) -> Keys:
+    """A key of each text of a part, shape (m, 16): equal where the texts are, in all parts."""
+    with _opened(part, setup, known) as (_, _, embeddings):
+        assert isinstance(embeddings, KeptEmbeddings), "there are texts"
+        return embeddings.text_keys()
+
+
 def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Facts of an entry, as `read_facts` reads them. Raises OSError."""
     (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -360,7 +448,8 @@ def _opened(part: Part, setup: Setup, known: Records) -> Iterator[tuple[Corpus, 
     corpus.remember_rows([known.rows])
     with _work(setup) as work:
         if setup.encoder is not None:
-            made = embed(options, corpus, setup.rule, setup.encoder, bad, work, setup.key_of(part), Stages())
+            encoder = of_part(setup.encoder, part)
+            made = embed(options, corpus, setup.rule, encoder, bad, work, setup.key_of(part), Stages())
         else:
             found = find(options, corpus, bad, work, setup.key_of(part))
             if found is None:

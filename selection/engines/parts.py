@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 from tithe.selection.corpus import InputFile
 from tithe.selection.corpus.footer import read_footer
+from tithe.selection.corpus.inputs import STDIN
 from tithe.selection.corpus.storage import absolute, open_binary
 from tithe.selection.errors import TitheError
 
@@ -24,6 +26,8 @@ class Part:
     """Of the part, among those of all files."""
     file_number: int
     file: InputFile
+    first_row: int = 0
+    """The overall row of its first record, where anybody asks for it before the records are embedded."""
 
     def __str__(self) -> str:
         if self.file.part is None:
@@ -39,12 +43,19 @@ def cut(files: Sequence[InputFile], part_bytes: int = PART_BYTES) -> list[Part]:
     """
     parts: list[Part] = []
     part_bytes = max(part_bytes, sum(file.size for file in files) // _PARTS)
-    for number, file in enumerate(replace(file, path=absolute(file.path)) for file in files):
+    for number, file in enumerate(by_full_path(file) for file in files):
         ends = [0, *_ends(file, part_bytes)]
         whole = len(ends) < 3
         for first, end in [(0, 0)] if whole else pairwise(ends):
             parts.append(Part(len(parts), number, file if whole else replace(file, part=(first, end))))
     return parts
+
+
+def by_full_path(file: InputFile) -> InputFile:
+    """A file as it is found from any folder."""
+    if file.path != Path(STDIN):
+        file = replace(file, path=absolute(file.path))
+    return file if file.spooled is None else replace(file, spooled=file.spooled.absolute())
 
 
 def _ends(file: InputFile, part_bytes: int) -> Iterator[int]:

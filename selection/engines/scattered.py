@@ -6,28 +6,33 @@ by part, by an Executor; what comes back is combined in the order of the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.distinct import distinct
 from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.line import Bounds, CellSums, Chain, Layout, Located, locate, middles
-from tithe.selection.per_record import BLOCK, PerRecord, Positions, reduced, reduced_over, totals
+from tithe.selection.per_record import (
+    BLOCK,
+    Derived,
+    PerRecord,
+    Positions,
+    cumulated_over,
+    located_over,
+    reduced_over,
+)
 
 Floats = npt.NDArray[np.float64]
 
 LABELS, DISTANCES = "labels", "squared_distances"
 """The quantities that every part has."""
-
-# Records at random by which shells are laid out.
-_LOOKED_AT = 8192
 
 # Lookups remembered: what is written of a sample asks for the same records again and again.
 _REMEMBERED = 8
@@ -44,18 +49,12 @@ class Place(Protocol):
     @property
     def records(self) -> int: ...
 
-    def values(self) -> Mapping[str, PerRecord]:
-        """The quantities of its records, by name; called where they are."""
+    def quantity(self, name: str) -> PerRecord:
+        """One of its records; called where it is."""
         ...
 
 
-@dataclass(frozen=True)
-class _Here:
-    start: int
-    values: Mapping[str, PerRecord]
-
-
-_HERE: ContextVar[_Here | None] = ContextVar("here", default=None)
+_HERE: ContextVar[Place | None] = ContextVar("here", default=None)
 
 
 class Scattered:
@@ -72,7 +71,7 @@ class Scattered:
     def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
         here = _HERE.get()
         if here is not None:
-            values = here.values[self._name]
+            values = here.quantity(self._name)
             return values[
                 slice(at.start - here.start, at.stop - here.start) if isinstance(at, slice) else at - here.start
             ]
@@ -87,12 +86,14 @@ class Scattered:
 class ScatteredHome:
     """The parts of a corpus, and who works on them; see `per_record.Home`."""
 
-    def __init__(self, executor: Executor, places: Sequence[Place]) -> None:
-        """`places` are those of all parts, in the order of their records."""
-        self._executor = executor
+    def __init__(self, executor: Executor, places: Sequence[Place], scratch: Path | None = None) -> None:
+        """`places` are those of all parts, in the order of their records; `scratch` is a folder that they share."""
+        self.executor = executor
         self._places = places
-        self._starts = np.array([place.start for place in places], np.int64)
+        self._scratch = scratch
+        self.starts = np.array([place.start for place in places], np.int64)
         self._lookups: dict[tuple[str, bytes], npt.NDArray[Any]] = {}
+        self._largest = int(np.argmax([place.records for place in places]))
         self.records = sum(place.records for place in places)
 
     def quantity(self, name: str) -> Scattered:
@@ -103,13 +104,28 @@ class ScatteredHome:
         self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
     ) -> Any:
         """See `per_record.reduced`."""
-        task = self._executor.share((function, combine, start, quantities))
-        found = self._executor.map(_reduced_part, ((place, task) for place in self._places))
+        task = self.share((function, combine, start, quantities))
+        found = self.executor.map(_reduced_part, ((place, task) for place in self._places))
         return reduce(combine, found, start)
 
     def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
-        """See `per_record.located`; masses that are not along an order are not looked at one after the other."""
-        raise TypeError("records that lie in parts are located along a ScatteredOrder")
+        """See `per_record.located`."""
+        task = (masses, factor)
+        sums = np.array(self.in_all_parts(_mass_of_part, task))
+        ends = np.cumsum(sums)
+        starts = ends - sums
+        # By rounding, a target may lie beyond all of them.
+        owners = np.minimum(np.searchsorted(ends, targets, side="right"), int(np.flatnonzero(sums)[-1]))
+        edges = np.searchsorted(owners, np.arange(len(sums) + 1)).tolist()
+        spans = [(number, low, high) for number, (low, high) in enumerate(pairwise(edges)) if low < high]
+        shared = self.share(task)
+        calls = ((number, (targets[low:high] - starts[number], shared)) for number, low, high in spans)
+        at, before, after = np.empty(len(targets), np.int64), np.empty(len(targets)), np.empty(len(targets))
+        for (number, low, high), found in zip(spans, self.over_parts(_located_in_part, calls), strict=True):
+            at[low:high], before[low:high], after[low:high] = found
+            before[low:high] += starts[number]
+            after[low:high] += starts[number]
+        return at, before, after
 
     def lookup(self, name: str, positions: Positions) -> npt.NDArray[Any]:
         """A quantity at some positions, in any order; shape (len(positions),)."""
@@ -120,9 +136,13 @@ class ScatteredHome:
             self._lookups[key] = self._looked_up(name, positions)
         return self._lookups[key]
 
+    def parts_of(self, positions: Positions) -> Positions:
+        """The number of the part that holds each of some positions."""
+        return np.searchsorted(self.starts, positions, side="right") - 1
+
     def split(self, positions: Positions) -> Iterator[tuple[int, Positions]]:
         """The numbers of parts that hold any of some positions, and which of these it holds."""
-        numbers = np.searchsorted(self._starts, positions, side="right") - 1
+        numbers = self.parts_of(positions)
         order = np.argsort(numbers, kind="stable")
         for which in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
             if len(which):
@@ -130,13 +150,22 @@ class ScatteredHome:
 
     def over_parts(self, function: Callable[..., Any], calls: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[Any]:
         """What a function finds in some parts, given by their numbers with its other arguments."""
-        return self._executor.map(function, ((self._places[number], *arguments) for number, arguments in calls))
+        return self.executor.map(function, ((self._places[number], *arguments) for number, arguments in calls))
+
+    def in_all_parts(self, function: Callable[..., Any], task: Any) -> list[Any]:
+        """What a function finds in every part, given what all of them are told."""
+        shared = self.share(task)
+        return list(self.executor.map(function, ((place, shared) for place in self._places)))
+
+    def new_folder(self) -> Path:
+        """A folder of their scratch, for a use of its own."""
+        assert self._scratch is not None, "parts that exchange anything share a scratch"
+        return Path(tempfile.mkdtemp(dir=self._scratch))
 
     def _looked_up(self, name: str, positions: Positions) -> npt.NDArray[Any]:
-        parts = list(self.split(positions))
+        # Where nothing is asked for, somebody must still say what it would be.
+        parts = list(self.split(positions)) or [(self._largest, positions)]
         values = list(self.over_parts(_looked_up_part, [(number, (name, positions[which])) for number, which in parts]))
-        if not values:
-            return np.empty(0)
         found = np.empty(len(positions), values[0].dtype)
         for (_, which), part in zip(parts, values, strict=True):
             found[which] = part
@@ -144,171 +173,52 @@ class ScatteredHome:
 
     # For orders.
 
-    def start_in_parts(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Begin a call for each part, given its number; what stands for the results."""
-        shared = [self._executor.share(argument) for argument in arguments]
-        return [self._executor.start(function, place, number, *shared) for number, place in enumerate(self._places)]
+    def start_in_parts(self, function: Callable[..., Any], shared: Any) -> list[Any]:
+        """Begin a call for each part, given its number and what was shared; what stands for the results."""
+        return [self.executor.start(function, place, number, shared) for number, place in enumerate(self._places)]
 
     def results(self, started: Sequence[Any]) -> Iterator[Any]:
         """Their results, in order; one is held at a time."""
-        return (self._executor.result(call) for call in started)
+        return (self.executor.result(call) for call in started)
 
     def share(self, value: Any) -> Any:
         """See Executor."""
-        return self._executor.share(value)
-
-
-class ScatteredOrder:
-    """The order in which records are drawn; see `line`. `order[places]` are the positions of records located before."""
-
-    def __init__(self, home: ScatteredHome, ranks: npt.NDArray[np.int64]) -> None:
-        """`ranks` say where in the order of the clusters each of them stands, shape (k,)."""
-        labels, distances, k = home.quantity(LABELS), home.quantity(DISTANCES), len(ranks)
-        means = totals(labels, k, distances) / np.maximum(totals(labels, k), 1)
-        some = distinct(home.records, min(home.records, _LOOKED_AT), np.random.default_rng(0))
-        self.home = home
-        self.chain = Chain.of(ranks, means, labels[some], distances[some].astype(np.float64))
-        self._known: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        return self.home.records
-
-    def __getitem__(self, at: Any, /) -> Positions:
-        return np.array([self._known[place] for place in np.asarray(at).tolist()], np.int64)
-
-    def along(self, masses: PerRecord) -> ScatteredMasses:
-        """See OrderElsewhere."""
-        return ScatteredMasses(self, masses)
-
-    def places(self, masses: PerRecord, positions: Positions) -> Floats:
-        """See OrderElsewhere."""
-        assert isinstance(masses, ScatteredMasses)
-        return masses.middles(positions)
-
-    def remember(self, places: Positions, positions: Positions) -> None:
-        """Take note of where located records are."""
-        self._known.update(zip(places.tolist(), positions.tolist(), strict=True))
-
-
-class ScatteredMasses:
-    """Masses of records, along an order; to be summed up and located in."""
-
-    def __init__(self, order: ScatteredOrder, masses: PerRecord) -> None:
-        self._order = order
-        self._masses = masses
-        self._sums = order.home.start_in_parts(_sums_of_part, masses, order.chain)
-        self._layout = Layout.of(order.home.results(self._sums), order.chain.shells)
-        self.home = self
-
-    def __len__(self) -> int:
-        return len(self._masses)
-
-    def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
-        raise TypeError("masses along an order are never all here")
-
-    def reduced(
-        self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
-    ) -> Any:
-        """See `per_record.Home`: a sum is the same in any order."""
-        assert all(quantity is self for quantity in quantities)
-        return reduced(function, combine, start, self._masses)
-
-    def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
-        """See `per_record.located`; what is found are places in the order."""
-        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
-        all_targets = home.share(targets)
-        calls = (
-            (number, (number, bounds, factor, all_targets, *shared))
-            for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
-        )
-        places, before, after = np.full(len(targets), -1, np.int64), np.empty(len(targets)), np.empty(len(targets))
-        positions = np.empty(len(targets), np.int64)
-        for found in home.over_parts(_located_in_part, calls):
-            at = found.targets
-            places[at], before[at], after[at], positions[at] = found.places, found.before, found.after, found.members
-        assert (places >= 0).all(), "every target lies in one cell"
-        self._order.remember(places, positions)
-        return places, before, after
-
-    def middles(self, positions: Positions) -> Floats:
-        """Where on the line some records have their middle."""
-        home, shared = self._order.home, [self._order.home.share(value) for value in (self._masses, self._order.chain)]
-        wanted = dict(home.split(positions))
-        calls = [
-            (number, (number, bounds, positions[wanted[number]], *shared))
-            for number, bounds in enumerate(self._layout.bounds(home.results(self._sums)))
-            if number in wanted
-        ]
-        found = np.empty(len(positions))
-        for (number, _), part in zip(calls, home.over_parts(_middles_in_part, calls), strict=True):
-            found[wanted[number]] = part
-        return found
+        return self.executor.share(value)
 
 
 @contextmanager
-def _at(place: Place) -> Iterator[_Here]:
-    here = _Here(place.start, place.values())
-    token = _HERE.set(here)
+def at(place: Place) -> Iterator[None]:
+    """Let quantities be those of a part while the block runs."""
+    token = _HERE.set(place)
     try:
-        yield here
+        yield
     finally:
         _HERE.reset(token)
 
 
-def _blocks(place: Place) -> Iterator[slice]:
+def blocks_of(place: Place) -> Iterator[slice]:
+    """Its records in slices of BLOCK."""
     end = place.start + place.records
     return (slice(start, min(start + BLOCK, end)) for start in range(place.start, end, BLOCK))
 
 
 def _reduced_part(place: Place, task: tuple[Any, ...]) -> Any:
     function, combine, start, quantities = task
-    with _at(place):
-        return reduced_over(_blocks(place), function, combine, start, *quantities)
+    with at(place):
+        return reduced_over(blocks_of(place), function, combine, start, *quantities)
 
 
 def _looked_up_part(place: Place, name: str, positions: Positions) -> npt.NDArray[Any]:
-    with _at(place) as here:
-        return np.asarray(here.values[name][positions - place.start])
+    return np.asarray(place.quantity(name)[positions - place.start])
 
 
-def _sums_of_part(place: Place, number: int, masses: PerRecord, chain: Chain) -> CellSums:
-    with _at(place) as here:
-        nothing = CellSums(np.zeros(chain.shells), np.zeros(chain.shells, np.int64))
-        labels, distances = here.values[LABELS], here.values[DISTANCES]
-
-        def sums(part: slice, mass: Floats) -> CellSums:
-            at = slice(part.start - place.start, part.stop - place.start)
-            return CellSums.of(chain.shells_of(labels[at], distances[at]), mass, chain.shells)
-
-        return reduced_over(_blocks(place), sums, CellSums.plus, nothing, masses)
+def _mass_of_part(place: Place, task: tuple[PerRecord, float]) -> float:
+    masses, factor = task
+    with at(place):
+        sums = cumulated_over(blocks_of(place), Derived(lambda mass: mass * factor, masses))
+        return reduce(lambda last, block: float(block[1][-1]), sums, 0.0)
 
 
-def _in_cells(
-    place: Place, here: _Here, number: int, masses: PerRecord, chain: Chain
-) -> tuple[Positions, npt.NDArray[np.uint32], Callable[[Positions], Floats]]:
-    """The shells, keys and masses of a part's records."""
-    everything = slice(0, place.records)
-    labels, distances = here.values[LABELS][everything], here.values[DISTANCES][everything]
-    shells, keys = chain.shells_of(labels, distances), chain.keys_of(labels, distances, number)
-    return shells, keys, lambda members: masses[members + place.start]
-
-
-def _located_in_part(
-    place: Place,
-    number: int,
-    bounds: Bounds,
-    factor: float,
-    targets: Floats,
-    masses: PerRecord,
-    chain: Chain,
-) -> Located:
-    with _at(place) as here:
-        found = locate(targets, bounds, factor, *_in_cells(place, here, number, masses, chain))
-    return Located(found.targets, found.members + place.start, found.places, found.before, found.after)
-
-
-def _middles_in_part(
-    place: Place, number: int, bounds: Bounds, positions: Positions, masses: PerRecord, chain: Chain
-) -> Floats:
-    with _at(place) as here:
-        return middles(positions - place.start, bounds, *_in_cells(place, here, number, masses, chain))
+def _located_in_part(place: Place, targets: Floats, task: tuple[PerRecord, float]) -> tuple[Positions, Floats, Floats]:
+    with at(place):
+        return located_over(blocks_of(place), targets, *task)

@@ -14,12 +14,13 @@ from tithe.selection.corpus import Corpus, Format
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.part_work import PlacedPart
 from tithe.selection.errors import TitheError
-from tithe.selection.shapes import WeightsAs
+from tithe.selection.shapes import WeightsAs, line_order
 from tithe.selection.subset import write_subset
 from tithe.selection.whole import sync
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 def write_shards(
@@ -31,11 +32,28 @@ def write_shards(
     format: Format,
     weight_column: str,
     weights_as: WeightsAs,
+    repeats: Counts | None,
+    seed: tuple[int, ...],
 ) -> None:
-    """Write the records at `rows` (ascending, shape (s,)) with their `weights` into a new folder; see write_subset."""
+    """Write the records at `rows` (ascending, shape (s,)) with their `weights` into a new folder; see write_subset.
+
+    `repeats` say how often each of them comes; then the lines of a shard are in random order, by `seed`.
+    """
     folder.mkdir()
+    if repeats is not None:
+        rows, weights, repeats = rows[repeats > 0], weights[repeats > 0], repeats[repeats > 0]
     calls = (
-        (place, rows[some], weights[some], folder.absolute(), format, weight_column, weights_as)
+        (
+            place,
+            rows[some],
+            weights[some],
+            folder.absolute(),
+            format,
+            weight_column,
+            weights_as,
+            None if repeats is None else repeats[some],
+            seed,
+        )
         for place, some in corpus.in_parts(rows)
     )
     for shard in corpus.executor.map(_write_shard, calls):
@@ -52,12 +70,17 @@ def _write_shard(
     format: Format,
     weight_column: str,
     weights_as: WeightsAs,
+    repeats: Counts | None,
+    seed: tuple[int, ...],
 ) -> str:
     corpus = Corpus([place.part.file], place.first_row)
     corpus.remember_rows([place.known.rows])
     name = f"part-{place.part.number:05}.{format}"
     if not folder.is_dir():
         raise TitheError(f"{folder}: is not found by every worker; -o must lie in a folder that all of them share")
+    lines = None
+    if repeats is not None:
+        lines = line_order(repeats, np.random.default_rng([*seed, place.part.number]))
     write_subset(
         corpus,
         rows,
@@ -67,6 +90,7 @@ def _write_shard(
         compression=None,
         weight_column=weight_column,
         weights_as=weights_as,
+        lines=lines,
     )
     sync(folder / name)
     return name

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.per_record import Constant, PerRecord, Positions, blocks
+from tithe.selection.per_record import Constant, Derived, Few, Home, PerRecord, Positions, home_of, located, without
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class Candidates:
     @classmethod
     def without(cls, records: int, excluded: Positions) -> Candidates:
         """All but the records at the positions `excluded`, which are distinct."""
-        if len(excluded) == 0:
-            return cls.everyone(records)
-        mask = np.ones(records, bool)
-        mask[excluded] = False
-        return cls(mask, records - len(excluded))
+        return cls(without(Constant(True, records), Few(np.sort(excluded))), records - len(excluded))
+
+    @property
+    def home(self) -> Home | None:
+        """See Home."""
+        return home_of(self.mask)
 
     @property
     def excluded(self) -> int:
@@ -43,10 +44,5 @@ class Candidates:
 
     def nth(self, numbers: Positions) -> Positions:
         """The positions of the candidates of these numbers, counted from 0; both ascending, of shape (m,)."""
-        found, passed = np.empty(len(numbers), np.int64), 0
-        for part in blocks(len(self)):
-            here = np.flatnonzero(self[part])
-            first, last = np.searchsorted(numbers, [passed, passed + len(here)])
-            found[first:last] = part.start + here[numbers[first:last] - passed]
-            passed += len(here)
-        return found
+        masses = Derived(lambda candidate: candidate.astype(np.float64), self.mask)
+        return located(numbers.astype(np.float64), masses)[0]

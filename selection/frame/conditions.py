@@ -12,7 +12,7 @@ from tithe.selection.corpus import Batch
 from tithe.selection.corpus.values import field_texts
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.frame.candidates import Candidates
-from tithe.selection.per_record import NOBODY, Derived, PerRecord, Positions, blocks, totals
+from tithe.selection.per_record import Derived, PerRecord, Positions, positions_where, total
 
 Flags = npt.NDArray[np.uint8]
 
@@ -44,6 +44,11 @@ class Condition:
         found = codes == texts.index(self.value)
         self.matches += int(np.count_nonzero(found))
         return found
+
+    def join(self, later: Condition) -> None:
+        """Take over what the same condition found in records that come later."""
+        self.matches += later.matches
+        self.seen = list(dict.fromkeys([*self.seen, *later.seen]))[:_NAMED]
 
     def check(self) -> None:
         """Raise UsageError where no record met it."""
@@ -79,10 +84,16 @@ def flags(conditions: Sequence[Condition], batch: Batch) -> Flags:
 def but_never(candidates: Candidates, marked: PerRecord) -> Candidates:
     """The candidates, but for those under NEVER."""
     mask = Derived(lambda candidate, flag: candidate & (flag & NEVER == 0), candidates.mask, marked)
-    return Candidates(mask, int(totals(mask, 2)[1]))
+    return Candidates(mask, int(total(mask)))
 
 
-def always_among(candidates: Candidates, marked: PerRecord) -> Positions:
-    """The positions of the candidates under ALWAYS, ascending."""
-    mask = Derived(lambda candidate, flag: candidate & (flag & ALWAYS != 0), candidates.mask, marked)
-    return np.concatenate([NOBODY, *(part.start + np.flatnonzero(mask[part]) for part in blocks(len(mask)))])
+def always_among(candidates: Candidates, marked: PerRecord, most: int) -> Positions:
+    """The positions of the candidates under ALWAYS, ascending; raises UsageError where these are more than `most`."""
+
+    def certain(candidate: npt.NDArray[np.bool_], flag: Flags) -> npt.NDArray[np.bool_]:
+        return candidate & (flag & ALWAYS != 0)
+
+    count = int(total(Derived(certain, candidates.mask, marked)))
+    if count > most:
+        raise UsageError(f"--always: {count:,} records do not fit into a budget of {most:,} records")
+    return positions_where(certain, candidates.mask, marked)

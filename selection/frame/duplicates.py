@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.order import stable_order
-from tithe.selection.per_record import NOBODY, Derived, PerRecord, blocks
+from tithe.selection.per_record import NOBODY, Derived, PerRecord, blocks, home_of, total
 
 Positions = npt.NDArray[np.int64]
 Copies = npt.NDArray[np.uint32]
@@ -59,12 +60,16 @@ def _runs(texts: PerRecord, candidates: Candidates) -> Iterator[tuple[Positions,
     yield key, first, count
 
 
-def those_that_stay(copies: Copies) -> Candidates:
+def those_that_stay(copies: PerRecord) -> Candidates:
     """The candidates of which there are copies."""
-    return Candidates(Derived(lambda count: count > 0, copies), int(np.count_nonzero(copies)))
+    mask = Derived(lambda count: count > 0, copies)
+    return Candidates(mask, int(total(mask)))
 
 
-def times_copies(scores: npt.NDArray[np.float32], copies: Copies) -> None:
-    """Multiply the scores, in place: a record is worth what all of its copies are."""
+def times_copies(scores: Any, copies: PerRecord) -> Any:
+    """The scores, but in a record's those of all its copies: an array is changed in place."""
+    if home_of(scores, copies) is not None:
+        return Derived(lambda score, count: (score * count).astype(np.float32), scores, copies)
     for part in blocks(len(scores)):
         scores[part] *= copies[part]
+    return scores

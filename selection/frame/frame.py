@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.embeddings import KeptEmbeddings
 from tithe.selection.errors import TitheError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.conditions import always_among, but_never
-from tithe.selection.frame.duplicates import Copies, copies_of, those_that_stay
+from tithe.selection.frame.duplicates import those_that_stay
 from tithe.selection.frame.groups import Groups
 from tithe.selection.frame.marks import Marks
 from tithe.selection.frame.near import merge_near
@@ -30,7 +29,7 @@ class Frame:
     """Candidates of `--always`, ascending."""
     centres: Positions = field(default_factory=lambda: NOBODY)
     """Candidates that are centres, where `--keep-centers` makes these certain; ascending."""
-    copies: Copies | None = None
+    copies: PerRecord | None = None
     """How many records each candidate stands for, shape (n,), 0 for those that are none; None: for itself."""
     groups: Groups | None = None
     tokens: npt.NDArray[np.uint32] | None = None
@@ -83,10 +82,10 @@ def draw_up(
         marks: what the records' fields say; those of the usable records.
         stages: where duplicates are looked for.
 
-    Raises TitheError where no candidate is left.
+    Raises TitheError where no candidate is left, UsageError where more of them are certain than are to be drawn.
     """
     n = len(ground.clusters.labels)
-    candidates = Candidates.without(n, ground.bad.positions(np.setdiff1d(excluded, ground.bad.rows())))
+    candidates = Candidates.without(n, ground.positions(excluded))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
     frame = Frame(candidates, groups=marks.groups, tokens=ground.tokens, excluded=candidates.excluded)
@@ -95,7 +94,10 @@ def draw_up(
         if candidates.count == 0:
             raise TitheError(f"--never {' '.join(options.never)}: leaves no record to choose from")
         never = candidates.excluded - frame.excluded
-        frame = replace(frame, candidates=candidates, never=never, always=always_among(candidates, marks.flags))
+        # A budget of tokens may hold more records than are planned.
+        most = candidates.count if options.tokens is not None else min(ground.plan.size, candidates.count)
+        always = always_among(candidates, marks.flags, most)
+        frame = replace(frame, candidates=candidates, never=never, always=always)
     if options.keep_centers:
         centres = np.sort(ground.clusters.centres)
         frame = replace(frame, centres=centres[candidates[centres]])
@@ -106,14 +108,15 @@ def draw_up(
 
 
 def _deduplicated(options: Options, frame: Frame, ground: Groundwork, advance: Advance) -> Frame:
-    copies = worked_out(frame.candidates, np.uint32)
     if options.dedup:
-        assert isinstance(ground.embeddings, KeptEmbeddings)
         preferred = np.concatenate([frame.always, np.setdiff1d(frame.centres, frame.always)])
-        copies = copies_of(ground.embeddings.texts, frame.candidates, preferred)
+        copies = ground.copies(frame.candidates, preferred)
+    else:
+        copies = worked_out(frame.candidates, np.uint32)
     if options.dedup_near is not None:
         certain = frame.certain[copies[frame.certain] > 0]
         labels = ground.clusters.labels
+        assert isinstance(copies, np.ndarray), "near-duplicates are merged where all records are at hand"
         merge_near(copies, ground.embeddings, labels, options.dedup_near, certain, advance)
     stay = those_that_stay(copies)
     return replace(

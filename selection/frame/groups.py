@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,8 @@ class Groups:
     """The group of every record."""
 
     field: str
-    codes: Codes
-    """Shape (n,); 2 bytes a record."""
+    codes: PerRecord
+    """Numbers of groups, shape (n,); 2 bytes a record."""
     values: tuple[str | None, ...]
     """What the records of each group hold in the field; None: they lack it."""
 
@@ -57,18 +58,38 @@ class GroupReader:
             raise TitheError(f"{place}: --group-by {self._field}: the field holds a list, an object or bytes")
         missing = self._number(None) if (codes == MISSING).any() else 0
         numbers = [self._number(text) for text in texts]
-        if len(self._numbers) > MOST_GROUPS:
-            raise TitheError(f"--group-by {self._field}: the field has more than {MOST_GROUPS:,} values")
+        check_number(self._field, len(self._numbers))
         self._codes.append(np.array([*numbers, missing], np.uint16)[codes])  # MISSING, -1, is the last
 
     def groups(self) -> Groups:
         """All that was read; raises UsageError where no record had a value."""
-        if not set(self._numbers) - {None}:
-            raise UsageError(f"--group-by {self._field}: no record has a text in {self._field!r}")
-        return Groups(self._field, np.concatenate(self._codes), tuple(self._numbers))
+        check_values(self._field, self.values)
+        return Groups(self._field, self.codes, self.values)
+
+    @property
+    def codes(self) -> Codes:
+        """The number of the value of each record that was read."""
+        return np.concatenate(self._codes)
+
+    @property
+    def values(self) -> tuple[str | None, ...]:
+        """By their numbers."""
+        return tuple(self._numbers)
 
     def _number(self, text: str | None) -> int:
         return self._numbers.setdefault(text, len(self._numbers))
+
+
+def check_number(field: str, values: int) -> None:
+    """Raise TitheError for more values than there can be groups."""
+    if values > MOST_GROUPS:
+        raise TitheError(f"--group-by {field}: the field has more than {MOST_GROUPS:,} values")
+
+
+def check_values(field: str, values: Collection[str | None]) -> None:
+    """Raise UsageError where no record has a value."""
+    if not set(values) - {None}:
+        raise UsageError(f"--group-by {field}: no record has a text in {field!r}")
 
 
 def describe_groups(groups: Groups, candidates: Candidates, stands_for: PerRecord, sample: Sample) -> dict[str, Any]:

@@ -3,35 +3,76 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from tithe.selection.corpus import Corpus, check_field
 from tithe.selection.frame.conditions import Flags, flags, parse_conditions
 from tithe.selection.frame.groups import GroupReader, Groups
+from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
-from tithe.selection.stages import Stages
-
-Rows = npt.NDArray[np.int64]
+from tithe.selection.per_record import PerRecord
+from tithe.selection.stages import Advance, Stages
 
 
 @dataclass(frozen=True)
 class Marks:
     """What was asked about every record, in the fewest bytes; None where nothing was."""
 
-    flags: Flags | None = None
+    flags: PerRecord | None = None
     """Of conditions: see there; 1 byte a record."""
     groups: Groups | None = None
 
-    def without(self, bad: Rows) -> Marks:
-        """Of the usable records: all but those at some overall rows."""
-        if len(bad) == 0:
-            return self
-        return Marks(
-            None if self.flags is None else np.delete(self.flags, bad),
-            None if self.groups is None else replace(self.groups, codes=np.delete(self.groups.codes, bad)),
-        )
+
+class MarkReader:
+    """Looks at the fields of records, batch by batch, as the options say."""
+
+    def __init__(self, options: Options) -> None:
+        self.conditions = parse_conditions(options.always, options.never)
+        self.groups = None if options.group_by is None else GroupReader(options.group_by)
+        self.fields = {condition.name for condition in self.conditions}
+        if options.group_by is not None:
+            self.fields.add(options.group_by)
+        self._flags = [np.empty(0, np.uint8)]
+
+    def read(self, corpus: Corpus, advance: Advance) -> None:
+        """Look at all records of a corpus. Raises TitheError where their values make no groups."""
+        for batch in corpus.batches(self.fields):
+            if self.conditions:
+                self._flags.append(flags(self.conditions, batch))
+            if self.groups is not None:
+                self.groups.read(batch)
+            advance(len(batch))
+
+    @property
+    def flags(self) -> Flags:
+        """Of all records that were read."""
+        return np.concatenate(self._flags)
+
+
+class MarksBefore(Protocol):
+    """What was asked about every record, before anybody knows which are usable."""
+
+    def of(self, ground: Groundwork) -> Marks:
+        """That of the usable records."""
+        ...
+
+
+class ReadMarks:
+    """What was asked about every record, the unusable ones too."""
+
+    def __init__(self, flags: Flags | None = None, groups: Groups | None = None) -> None:
+        self._flags, self._groups = flags, groups
+
+    def of(self, ground: Groundwork) -> Marks:
+        """See MarksBefore."""
+        bad = ground.bad.rows()
+        flags, groups = self._flags, self._groups
+        if len(bad):
+            flags = None if flags is None else np.delete(flags, bad)
+            groups = None if groups is None else replace(groups, codes=np.delete(np.asarray(groups.codes), bad))
+        return Marks(flags, groups)
 
 
 def check_marked_fields(options: Options, corpus: Corpus) -> None:
@@ -41,24 +82,18 @@ def check_marked_fields(options: Options, corpus: Corpus) -> None:
     check_field(corpus, options.group_by, f"--group-by {options.group_by}")
 
 
-def read_marks(options: Options, corpus: Corpus, stages: Stages) -> Marks:
+def read_marks(options: Options, corpus: Corpus, stages: Stages) -> ReadMarks:
     """Look at the fields of all records, where options name some.
 
     Before anything that takes long: raises UsageError where no record has a value that is asked for.
     """
-    conditions = parse_conditions(options.always, options.never)
-    groups = None if options.group_by is None else GroupReader(options.group_by)
-    fields = {condition.name for condition in conditions} | ({options.group_by} if options.group_by else set())
-    if not fields:
-        return Marks()
-    found = [np.empty(0, np.uint8)]
+    reader = MarkReader(options)
+    if not reader.fields:
+        return ReadMarks()
     with stages("fields", corpus.known_rows) as advance:
-        for batch in corpus.batches(fields):
-            if conditions:
-                found.append(flags(conditions, batch))
-            if groups is not None:
-                groups.read(batch)
-            advance(len(batch))
-    for condition in conditions:
+        reader.read(corpus, advance)
+    for condition in reader.conditions:
         condition.check()
-    return Marks(np.concatenate(found) if conditions else None, None if groups is None else groups.groups())
+    return ReadMarks(
+        reader.flags if reader.conditions else None, None if reader.groups is None else reader.groups.groups()
+    )

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from tithe.selection.frame.candidates import Candidates
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.parallel import ordered_map
+from tithe.selection.frame.duplicates import times_copies
 from tithe.selection.per_record import PerRecord
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,10 @@ class Judgement:
     facts: dict[str, Any] = field(default_factory=dict)
     """For the manifest: what the method found out, in JSON values."""
 
+    def times(self, copies: PerRecord) -> Judgement:
+        """The same where a record is worth what all of its copies are; these scores are used up."""
+        return replace(self, scores=replace(self.scores, values=times_copies(self.scores.values, copies)))
+
 
 class Method(Protocol):
     """Judges the records of a groundwork.
@@ -59,10 +59,3 @@ class Method(Protocol):
         Records that are no candidates must get the score 0.
         """
         ...
-
-
-def over_blocks(ground: Groundwork, function: Callable[[npt.NDArray[np.float32]], Result]) -> Iterator[Result]:
-    """What `function` makes of each block of the embeddings, in order, on all cores."""
-    # One thread of BLAS for each block: the number of threads must not change how it rounds.
-    with threadpool_limits(1):
-        yield from ordered_map(function, ground.embeddings.blocks())

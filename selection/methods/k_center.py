@@ -11,6 +11,7 @@ from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement, Positions
 from tithe.selection.options import Options
+from tithe.selection.per_record import Among, Derived, Few, worked_out
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores, distances_to_the_power
 
@@ -41,8 +42,9 @@ class KCenter:
         rng = np.random.default_rng([self._seed, _CANDIDATE_STREAM])
         among = candidates.nth(distinct(count, min(count, max(CANDIDATES, 4 * size)), rng))
         chosen = among[farthest_points(self._ground.vectors(among), size)]
-        scores = np.zeros(len(candidates), np.float32)
-        scores[chosen] = 1.0
+        # With the spreads, which say where records are.
+        is_chosen = Derived(lambda spread, one: one, self._spreads, Among(Few(np.sort(chosen)), len(candidates)))
+        scores = worked_out(is_chosen, np.float32)
         proxy = Proxy.ignorant(len(candidates))
         return Judgement(Scores(scores, 1.0, 0.0, 0.0), proxy, self._spreads, by_chance=False)
 

@@ -11,12 +11,12 @@ from threadpoolctl import threadpool_limits
 from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, over_blocks
+from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.nearest import search_all
 from tithe.selection.options import Options
+from tithe.selection.per_record import worked_out
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
-from tithe.selection.spilled import Spilled
 
 # Directions are taken until they hold this share of the squared norms ...
 _SHARE = 0.9
@@ -45,13 +45,15 @@ class LowRank:
         self._options = options
         self._ground = ground
         n, k = len(ground.clusters.labels), ground.clusters.k
-        self.basis = leading_directions(_gram(ground), rank=options.rank, landmarks=k)
-        leverages, at = np.empty(n, np.float32), 0  # they lie where the scores will
-        self._spreads = Spilled(np.float32, options.scratch)
-        for features in over_blocks(ground, self.basis.features):
-            leverages[at : at + len(features)] = features[:, :-1] @ (1.0 / self.basis.squared_singular_values)
-            at += len(features)
-            self._spreads.append(features[:, -1])
+        gram = ground.summed(lambda block: (block.T @ block).astype(np.float64))
+        self.basis = basis = leading_directions(gram, rank=options.rank, landmarks=k)
+
+        def look(block: Vectors) -> tuple[Floats, Floats]:
+            features = basis.features(block)
+            return features[:, :-1] @ (1.0 / basis.squared_singular_values), features[:, -1]
+
+        leverages, self._spreads = ground.of_vectors(look, ("f4", "f4"), options.scratch)
+        leverages = worked_out(leverages, np.float32)  # they lie where the scores will
         rng = np.random.default_rng([options.cluster_seed, _LANDMARK_STREAM])
         landmarks = draw_pivotal(inclusion_probabilities(leverages, min(k, n)), ground.order, rng)
         self.probes, self.landmark_probabilities = landmarks.positions, landmarks.probabilities
@@ -73,13 +75,12 @@ class LowRank:
         found = fit(self.basis.features(vectors), losses)
         landmarks = self.basis.components(vectors)
 
-        def look(block: Vectors) -> tuple[Floats, Labels]:
-            return found(self.basis.features(block)), search_all(self.basis.components(block), landmarks)[0]
+        basis = self.basis
 
-        values, nearest = Spilled(np.float32, self._options.scratch), Spilled(np.int32, self._options.scratch)
-        for predicted, labels in over_blocks(self._ground, look):
-            values.append(predicted)
-            nearest.append(labels)
+        def look(block: Vectors) -> tuple[Floats, Labels]:
+            return found(basis.features(block)), search_all(basis.components(block), landmarks)[0]
+
+        values, nearest = self._ground.of_vectors(look, ("f4", "i4"), self._options.scratch)
         return found, Proxy(self.probes, "landmarks", nearest, losses, found.left_out, values)
 
 
@@ -185,12 +186,3 @@ def fit(features: Floats, losses: Floats) -> Fit:
                 intercept = mean - float(centre @ slopes)
                 best = Fit(intercept, slopes, low, high, float(penalty), losses - residual)
     return best
-
-
-def _gram(ground: Groundwork) -> Floats:
-    """Σ e eᵀ over all embeddings, shape (d, d)."""
-    total: Floats | None = None
-    for block in over_blocks(ground, lambda block: (block.T @ block).astype(np.float64)):
-        total = block if total is None else total + block
-    assert total is not None
-    return total

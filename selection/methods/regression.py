@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.embeddings import over_blocks
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, over_blocks
+from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.options import Options
 from tithe.selection.order import stable_order
 from tithe.selection.per_record import Derived, PerRecord, blocks, total, totals
@@ -66,7 +67,7 @@ class Regression:
         n, at, squares = len(candidates), 0, 0.0
         influences = np.empty(n, np.float32)
         leverages, cells = Spilled(np.float32, self._scratch), Spilled(np.uint16, self._scratch)
-        for leverage, residual, cell in over_blocks(ground, pilot.measure):
+        for leverage, residual, cell in over_blocks(ground.embeddings, pilot.measure):
             influences[at : at + len(cell)] = np.sqrt(leverage) * np.abs(residual)
             leverages.append(leverage)
             cells.append(cell)
@@ -163,7 +164,7 @@ def _moments(ground: Groundwork) -> tuple[Floats, Floats]:
         design[:, -1] = 1.0  # where the target was
         return design.T @ design, block
 
-    for product, block in over_blocks(ground, products):
+    for product, block in over_blocks(ground.embeddings, products):
         gram += product
         label = labels[at : at + len(block)]
         for column in range(d + 1):

@@ -21,7 +21,6 @@ from tithe.selection.designs.make import make_design
 from tithe.selection.embeddings import KeptEmbeddings
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.conditions import NEVER
-from tithe.selection.frame.duplicates import Copies, times_copies
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import Frame, draw_up
 from tithe.selection.frame.marks import Marks, read_marks
@@ -31,7 +30,7 @@ from tithe.selection.losses.registry import runs_code, runs_model
 from tithe.selection.methods.base import Judgement, Method
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
-from tithe.selection.per_record import positions_where
+from tithe.selection.per_record import PerRecord, positions_where
 from tithe.selection.provenance.files import check_inputs, check_tables
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.provenance.verify import MakeEncoder, recorded_options
@@ -142,7 +141,7 @@ def explain(
         marks = read_marks(options, corpus, stages)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
             ground = lay(options, corpus, rule, encoder, work, digests, stages)
-            excluded, marks = excluded_rows(options.exclude, digests), marks.without(ground.bad.rows())
+            excluded, marks = excluded_rows(options.exclude, digests), marks.of(ground)
             frame = draw_up(options, ground, excluded, marks, stages)
             with stages("explain", None):
                 return _Case(record, options, corpus, rule, ground, frame, marks, excluded).explanation(row)
@@ -234,7 +233,7 @@ class _Case:
             return None, None, None
         judgement, frame = method.judge(losses, self._frame.candidates), self._frame
         if frame.copies is not None:
-            times_copies(judgement.scores.values, frame.copies)
+            judgement = judgement.times(frame.copies)
         if not self._fits(judgement):
             return None, None, None
         order = self._ground.order if judgement.order is None else judgement.order
@@ -311,7 +310,7 @@ class _Case:
             return "others were drawn; its probability is not known"
         return "it was left to chance, and others were drawn"
 
-    def _stand_in(self, at: int, copies: Copies) -> str:
+    def _stand_in(self, at: int, copies: PerRecord) -> str:
         ground = self._ground
         if self._options.dedup:
             assert isinstance(ground.embeddings, KeptEmbeddings)

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ class WorkFolder:
     """Told of damage, and of waiting."""
     stores: ExitStack = field(default_factory=ExitStack)
     """Closes the vectors at the end."""
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder for what only this run needs, removed at its end; by its full path, for other processes."""
+        with writing(self.path):
+            folder = Path(tempfile.mkdtemp(_PARTIAL, "run.", self.path.absolute()))
+        self.stores.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def find(self, kind: str, key: Mapping[str, Any]) -> Path | None:
         """The entry made of `key`, or None."""

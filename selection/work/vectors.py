@@ -83,6 +83,10 @@ class VectorStore:
         """The vectors at `rows`, in any order; shape (m, d)."""
         return self._shards.vectors(rows)
 
+    def keys(self, rows: Rows) -> Keys:
+        """The keys of the vectors at `rows`, in any order; shape (m, 16)."""
+        return self._shards.keys(rows)
+
     def holds(self, rows: Rows, advance: Callable[[int], object]) -> bool:
         """Whether there are whole vectors at all of the rows; tells `advance` how many it has looked at."""
         for start in range(0, len(rows), _BLOCK):

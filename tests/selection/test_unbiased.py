@@ -48,7 +48,7 @@ def judged(options: Options, laid: Groundwork, frame: Frame) -> Judgement:
     method = make_method(options, laid)
     judgement = method.judge(LOSSES[method.probes], frame.candidates)
     if frame.copies is not None:
-        judgement.scores.values[:] *= frame.copies
+        judgement = judgement.times(frame.copies)
     return judgement
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabiliti
 from tithe.selection.engines.engine import Engine, InParts, Local
 from tithe.selection.engines.executor import Serial
 from tithe.selection.engines.parts import PART_BYTES, cut
-from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.errors import TitheError
 from tithe.selection.manifest import sha256
 from tithe.selection.options import Options
 from tithe.selection.pipeline import Selection, select
@@ -30,12 +30,19 @@ def in_parts(part_bytes: int = PART_BYTES) -> InParts:
 
 
 def run(folder: Path, corpus: Path, engine: Engine, **options: Any) -> Selection:
-    """A selection, with a work folder of its own for each name of an output."""
+    """A selection, with a work folder of its own for each name of an output; the largest, where there are several."""
+    return runs(folder, corpus, engine, **options)[0]
+
+
+def runs(
+    folder: Path, corpus: Path, engine: Engine, *, stdin: BinaryIO | None = None, **options: Any
+) -> list[Selection]:
+    """All selections of a run."""
     name = options.pop("name", "s.jsonl")
     options = {"encoder": "lexical", "work_dir": folder / f"{name}.work", **options}
     options["engine"] = "local" if isinstance(engine, Local) else "ray"  # of which nothing else is needed here
     made = Options(inputs=(str(corpus),), output=folder / name, force=True, **options)
-    return select(made, make_encoder(made.encoder), engine=engine)[0]
+    return select(made, make_encoder(made.encoder), engine=engine, stdin=stdin)
 
 
 def rows(selection: Selection) -> pa.Table:
@@ -50,7 +57,7 @@ def same(one: Selection, other: Selection) -> None:
     for ending in ("clusters.parquet",):
         assert pq.read_table(f"{one.path}.{ending}").equals(pq.read_table(f"{other.path}.{ending}"))
     kept = [
-        {name: value for name, value in selection.manifest.items() if name not in ("run", "options")}
+        {name: value for name, value in selection.manifest.items() if name not in ("run", "options", "nested")}
         for selection in (one, other)
     ]
     assert _rounded(kept[0]) == _rounded(kept[1])
@@ -76,6 +83,15 @@ def write_vectors(path: Path, count: int, dimensions: int = 6, *, groups: int = 
         {"size": 100, "keep_centers": True, "seed": 3, "temper": 0.5},
         {"fraction": (0.1,), "weights_as": "replicate"},
         {"method": "uniform", "size": 97},
+        {"always": ("topic=7",), "never": ("topic=3", "topic=5"), "loss": "column:loss", "validate": 50},
+        {"sampler": "iid", "epsilon": 0.2, "keep_centers": True, "loss": "column:loss"},
+        {"sampler": "simple", "size": 101, "loss": "column:loss", "validate": 50, "score_subset": True},
+        {"tokens": 1500, "loss": "column:loss", "validate": 50, "score_subset": True, "always": ("topic=7",)},
+        {"method": "low-rank", "size": 90, "loss": "column:loss", "validate": 40},
+        {"method": "auto", "size": 90, "loss": "column:loss", "never": ("topic=4",)},
+        {"method": "k-center", "size": 40, "never": ("topic=4",)},
+        {"tokens": 900, "token_column": "id", "weights_as": "replicate"},
+        {"sampler": "simple", "method": "uniform", "fraction": (0.211,), "seed": 4},
     ],
     ids=str,
 )
@@ -263,11 +279,9 @@ def test_parts_hold_every_record_once(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("option", "named"),
     [
-        (("--method", "low-rank"), "--method low-rank"),
-        (("--sampler", "iid"), "--sampler iid"),
-        (("--dedup",), "--dedup"),
-        (("--group-by", "topic", "--always", "topic=1"), "--always and --group-by"),
-        (("--fraction", "0.1,0.2"), "several of --fraction"),
+        (("--task", "regression", "--features", "id", "--target", "loss"), "--task regression"),
+        (("--dedup-near", "0.9"), "--dedup-near"),
+        (("https://x.org/c.jsonl", "--dedup-near", "0.9"), "--dedup-near and inputs by URL"),
     ],
 )
 def test_what_the_engine_does_not_do_is_named(tithe: Tithe, corpus: Path, option: tuple[str, ...], named: str) -> None:
@@ -280,19 +294,13 @@ def test_gpus_are_for_the_engine_that_has_workers(tithe: Tithe, corpus: Path) ->
     assert (ran.code, ran.err) == (2, "tithe: --num-gpus means nothing without --engine ray\n")
 
 
-def test_encoders_that_need_one_process_are_refused(tmp_path: Path) -> None:
-    corpus = write_vectors(tmp_path / "c.parquet", 30)
-    np.save(tmp_path / "e.npy", np.ones((30, 2), np.float32))
-    with pytest.raises(UsageError, match=r"npy:.* must see all records in one process"):
-        run(tmp_path, corpus, in_parts(), encoder=f"npy:{tmp_path / 'e.npy'}")
-
-
 def test_over_many_seeds_parts_err_as_one_process_does(tmp_path: Path) -> None:
     """500 seeds: the mean of the estimated total is right, within 4 standard errors; so is the number drawn of each
     cluster. The root-mean-square error is that of one process, where the distance is most of what losses differ by,
     within 15% (the standard error of the ratio is 4.5%)."""
     from tests.selection.engines.test_line import Held
-    from tithe.selection.engines.scattered import ScatteredHome, ScatteredOrder
+    from tithe.selection.engines.cluster_order import ScatteredOrder
+    from tithe.selection.engines.scattered import ScatteredHome
 
     rng = np.random.default_rng(5)
     n, k, parts, size = 6000, 40, 12, 300

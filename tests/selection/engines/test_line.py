@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tithe.selection.clustering import Clustering
+from tithe.selection.designs.allocation import Wanted
+from tithe.selection.designs.grouped import make_group_design
 from tithe.selection.designs.pivotal import PivotalDesign
 from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
+from tithe.selection.engines import line
+from tithe.selection.engines.cluster_order import ScatteredOrder
 from tithe.selection.engines.executor import Serial
 from tithe.selection.engines.line import Chain
-from tithe.selection.engines.scattered import Scattered, ScatteredHome, ScatteredOrder
+from tithe.selection.engines.scattered import Scattered, ScatteredHome
+from tithe.selection.frame.candidates import Candidates
+from tithe.selection.frame.groups import Groups
 from tithe.selection.order import sampling_order, similarity_order
 from tithe.selection.per_record import extremes, positions_where, total, totals
 
@@ -29,8 +35,8 @@ class Held:
     records: int
     arrays: Mapping[str, np.ndarray]
 
-    def values(self) -> Mapping[str, np.ndarray]:
-        return self.arrays
+    def quantity(self, name: str) -> np.ndarray:
+        return self.arrays[name]
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,12 @@ class Corpus:
 
     @property
     def home(self) -> ScatteredHome:
+        return self.home_of()
+
+    def home_of(self, **others: np.ndarray) -> ScatteredHome:
+        """The home of other quantities as well."""
         edges = (0, *self.cuts, len(self.labels))
-        arrays = {"labels": self.labels, "squared_distances": self.squared_distances, "scores": self.scores}
+        arrays = {"labels": self.labels, "squared_distances": self.squared_distances, "scores": self.scores, **others}
         return ScatteredHome(
             Serial(),
             [
@@ -55,14 +65,14 @@ class Corpus:
             ],
         )
 
-    def order(self, chain: Chain) -> np.ndarray:
+    def order(self, chain: Chain, groups: np.ndarray | None = None) -> np.ndarray:
         """The order of all records, by sorting them in one place."""
         part = np.searchsorted(self.cuts, np.arange(len(self.labels)), side="right")
-        keys = np.empty(len(part), np.uint32)
+        keys = np.empty(len(part), np.uint64)
         for p in range(len(self.cuts) + 1):
             here = part == p
             keys[here] = chain.keys_of(self.labels[here], self.squared_distances[here], p)
-        return np.lexsort((keys, part, chain.shells_of(self.labels, self.squared_distances)))
+        return np.lexsort((keys, part, chain.shells_of(self.labels, self.squared_distances, groups)))
 
 
 def make(n: int, k: int, parts: int, seed: int, *, spread: float = 1.0) -> Corpus:
@@ -103,6 +113,39 @@ def test_parts_draw_what_one_process_draws_in_the_same_order(corpus: Corpus, dat
     assert len(found.positions) == size
     np.testing.assert_array_equal(found.positions, expected.positions)
     np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(corpora, st.integers(1, 5), st.sampled_from([5, 40, 1 << 18]), st.data())
+def test_parts_draw_groups_as_one_process_does(corpus: Corpus, groups: int, shells: int, data: st.DataObject) -> None:
+    """However few shells the groups may have."""
+    n, seed = len(corpus.labels), data.draw(st.integers(0, 2**32))
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, groups, n).astype(np.uint16)
+    scores = corpus.scores + rng.random(n).astype(np.float32)
+    size = data.draw(st.integers(len(np.unique(codes)), n))
+    home = replace(corpus, scores=scores).home_of(groups=codes)
+    names = tuple(map(str, range(groups)))
+    order = ScatteredOrder(home, corpus.ranks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line, "_MOST", shells)
+        chain = order.chain.in_lines(groups)
+        assert chain.shells <= max(shells + groups, groups)
+        everyone = Candidates.everyone(n)
+        scattered, together = (
+            make_group_design(Groups("x", of, names), Wanted(), values, size, along, everyone)
+            for of, values, along in (
+                (home.quantity("groups"), home.quantity("scores"), order),
+                (codes, scores, corpus.order(chain, codes)),
+            )
+        )
+        found, expected = (design.draw(np.random.default_rng(seed)) for design in (scattered, together))
+        np.testing.assert_array_equal(found.positions, expected.positions)
+        np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-12)
+        at = np.arange(0, n, 2)
+        places = [design.chances(at) for design in (scattered, together)]
+        open_ = places[0].probabilities < 1
+        np.testing.assert_allclose(places[0].places[open_], places[1].places[open_], rtol=1e-9, atol=1e-9)
 
 
 @given(corpora)

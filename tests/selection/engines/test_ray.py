@@ -13,7 +13,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -65,12 +65,14 @@ def two(machines: TwoMachines) -> TwoMachines:
     return machines
 
 
-def started(folder: Path, machines: TwoMachines | None, *arguments: object) -> subprocess.Popen[str]:
+def started(
+    folder: Path, machines: TwoMachines | None, *arguments: object, stdin: IO[bytes] | None = None
+) -> subprocess.Popen[str]:
     """`tithe ARGUMENTS`, as a process in the test's folder."""
     address = {} if machines is None else {"RAY_ADDRESS": machines.cluster.address}
     return subprocess.Popen(
         [sys.executable, "-c", MAIN, *map(str, arguments)],
-        cwd=folder, env={**os.environ, **address}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=folder, env={**os.environ, **address}, text=True, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -129,6 +131,69 @@ def test_an_own_cluster_on_one_part_gives_the_bytes_of_one_process(tmp_path: Pat
     code, err = ran(tmp_path, None, "select", "c.jsonl", "-o", "r.jsonl", "--loss", "column:loss", "--engine", "ray")
     assert code == 0, err
     assert (tmp_path / "r.jsonl").read_bytes() == (tmp_path / "l.jsonl").read_bytes()
+
+
+def again(folder: Path, machines: TwoMachines, name: str) -> None:
+    """The selection is what its manifest says, and comes out the same a second time."""
+    for command in (("verify",), ("replay", "--work-dir", "w")):
+        process = started(folder, machines, command[0], f"{name}.manifest.json", *command[1:])
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+
+
+def test_groups_and_duplicates_over_two_machines(tmp_path: Path, two: TwoMachines, tithe: Tithe) -> None:
+    made = corpus_of_files(tmp_path, 5, 200)
+    write_jsonl(tmp_path / "in" / "5.jsonl", made[:350])
+    options = (
+        "--loss", "column:loss", "--group-by", "topic", "--dedup", "--always", "topic=7", "--never", "topic=3",
+        "--fraction", "0.2,0.1",
+    )  # fmt: skip
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w", *options)
+    assert code == 0, err
+    assert tithe("select", "in", "-o", "l.jsonl", *options).code == 0
+    for part in ("0.2", "0.1"):
+        there, here = (manifest(tmp_path / f"{name}-{part}.jsonl") for name in "rl")
+        for name in ("n", "never", "always", "duplicates", "budget"):
+            assert there[name] == here[name]
+        of_groups = [[(g["value"], g["records"], g["selected"]) for g in m["groups"]["values"]] for m in (there, here)]
+        assert of_groups[0] == of_groups[1]
+    again(tmp_path, two, "r-0.1.jsonl")
+    assert not list((tmp_path / "w").glob("run.*"))
+
+
+@pytest.mark.parametrize("sampler", ["simple", "iid"])
+def test_samplers_that_know_no_clusters_draw_what_one_process_draws(
+    tmp_path: Path, two: TwoMachines, tithe: Tithe, sampler: str
+) -> None:
+    corpus_of_files(tmp_path, 4, 150)
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((600, 5)).astype(np.float32))
+    assert tithe("select", "in", "-o", "first.jsonl", "--size", "50", "--encoder", "npy:v.npy").code == 0
+    options = ("--sampler", sampler, "--size", "120", "--encoder", "npy:v.npy", "--exclude", "first.jsonl")
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w", *options)
+    assert code == 0, err
+    assert tithe("select", "in", "-o", "l.jsonl", *options).code == 0
+    assert (tmp_path / "r.jsonl").read_bytes() == (tmp_path / "l.jsonl").read_bytes()
+
+
+def test_a_budget_of_tokens_over_two_machines(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 4, 150)
+    options = ("--tokens", "4000", "--loss", "column:loss")
+    code, err = ran(tmp_path, two, "select", "in", "-o", "r.jsonl", "--engine", "ray", "--work-dir", "w", *options)
+    assert code == 0, err
+    assert manifest(tmp_path / "r.jsonl")["tokens"]["selected"] == pytest.approx(4000, rel=0.01)
+    again(tmp_path, two, "r.jsonl")
+
+
+def test_standard_input_and_repeated_records(tmp_path: Path, two: TwoMachines) -> None:
+    write_jsonl(tmp_path / "c.jsonl", make_records(400))
+    arguments = ("-", "-o", "r/", "--engine", "ray", "--work-dir", "w", "--size", "60", "--weights-as", "replicate")
+    with (tmp_path / "c.jsonl").open("rb") as stdin:
+        process = started(tmp_path, two, "select", *arguments, stdin=stdin)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    lines = [line for shard in (tmp_path / "r").iterdir() for line in shard.read_text().splitlines()]
+    assert len(lines) == 60 and set(lines) <= set((tmp_path / "c.jsonl").read_text().splitlines())
+    assert not list((tmp_path / "w").glob("run.*"))
 
 
 def test_neural_encoders_work_in_actors(tmp_path: Path, two: TwoMachines, tithe: Tithe) -> None:
