@@ -34,6 +34,7 @@ NAMES = (
     "threads",
     "state",
     "limits",
+    "engines",
     "resume",
 )
 
