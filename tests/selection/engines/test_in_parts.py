@@ -281,10 +281,6 @@ def test_parts_hold_every_record_once(tmp_path: Path, kind: str) -> None:
     [
         (("--task", "regression", "--features", "id", "--target", "loss"), "--task regression"),
         (("--dedup-near", "0.9"), "--dedup-near"),
-        (
-            ("--dedup-near", "0.9", "--task", "regression", "--features", "id", "--target", "loss"),
-            "--task regression and --dedup-near",
-        ),
     ],
 )
 def test_what_the_engine_does_not_do_is_named(tithe: Tithe, corpus: Path, option: tuple[str, ...], named: str) -> None:
