@@ -36,6 +36,9 @@ TRIAL = cells.TRIAL
 # faiss.Kmeans makes 25, at no higher cost, since the start is better. Twice as many passes would lower it by 0.3%.
 _STAGES = ((1 / 8, 10), (1 / 2, 3), (1.0, 1))
 
+# The same of many centroids, which have fewer points each and are found by cells, so that more passes cost little.
+_STAGES_OF_MANY = ((1 / 4, 12), (1.0, 4))
+
 # Rounds of the seeding, and points for each of many centroids that it sees.
 _SEEDING_ROUNDS, _SEEDING_POINTS = 8, 8
 
@@ -261,7 +264,8 @@ def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
 
 def _stages(points: int, k: int) -> list[tuple[int, int]]:
     # A part with few points a centre would only fit noise.
-    return [(max(min(points, 8 * k), int(points * share)), iterations) for share, iterations in _STAGES]
+    stages = _STAGES if k < cells.LARGE else _STAGES_OF_MANY
+    return [(max(min(points, 8 * k), int(points * share)), iterations) for share, iterations in stages]
 
 
 def final_search(centroids: Vectors, trial: Vectors) -> Search:
