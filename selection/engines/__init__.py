@@ -63,6 +63,6 @@ in processor time, on 60,000 records (November 2026):
 
 None of this has been run at that size. What has: ten million vectors of 256 dimensions in Parquet (10 GB), k = 1,000,
 on two cores that did nothing else: 209 s where one process takes 174 s. The process that draws needed 1,018 MiB, Ray's
-part of it included, and with one million 1,085 MiB. Alone on its cores the lexical encoder embeds 8,300 records a second
-and core.
+part of it included, and with one million 1,085 MiB. Alone on its cores the lexical encoder embeds 8,300 records a
+second and core.
 """
