@@ -7,6 +7,7 @@ machine. They are counted with one million, in one process that does the calls o
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import tempfile
@@ -131,6 +132,5 @@ class Counted:
 
 
 def _size(value: Any) -> int:
-    from ray import cloudpickle
-
+    cloudpickle: Any = importlib.import_module("ray.cloudpickle")
     return len(cloudpickle.dumps(value))
