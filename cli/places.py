@@ -33,7 +33,7 @@ class LocalPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """From what was given to a Path."""
         if isinstance(value, str) and "://" in value:
-            self.fail(f"{value.partition('://')[0]}:// does not do here: {self._why}", param, ctx)
+            self.fail(f"{value.partition('://')[0]}:// cannot stand here: {self._why}", param, ctx)
         return super().convert(value, param, ctx)
 
 

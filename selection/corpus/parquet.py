@@ -105,21 +105,19 @@ def read_parquet(file: InputFile, first_row: int, fields: Collection[str] | None
     """Batches of the rows of a file; the first has the overall row `first_row`. `fields` None reads all columns."""
     with _opened(file) as (parquet, footer):
         groups, ends = _groups(file, footer)
-        before, end = int(ends[0]), int(ends[-1])
-        start = before
+        start = before = int(ends[0])
         leaves = _leaves(parquet, fields)
         batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
 
         def tables(span: range) -> Iterator[pa.RecordBatch]:
             with _reader(file, parquet.metadata) as part:
-                yield from part.iter_batches(batch_rows, row_groups=list(span), columns=paths)
+                for group in span:
+                    yield from _of_group(part, group, footer, batch_rows, paths)
 
         for table in _side_by_side(tables, _spans(footer, leaves, groups)):
             rows = np.arange(start, start + table.num_rows)
             start += table.num_rows
-            _check_rows(start, end, done=False)
             yield ParquetBatch(file, table, rows + (first_row - before), rows)
-        _check_rows(start, end, done=True)
 
 
 def take_parquet(
@@ -135,24 +133,20 @@ def take_parquet(
         batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
         edges = np.searchsorted(rows_in_file, starts)
         wanted_groups = [
-            (group, *bounds)
-            for group, bounds, (low, high) in zip(
-                groups, pairwise(starts.tolist()), pairwise(edges.tolist()), strict=True
-            )
+            (group, start)
+            for group, start, (low, high) in zip(groups, starts.tolist(), pairwise(edges.tolist()), strict=False)
             if low < high
         ]
 
-        def some(group: int, start: int, last: int) -> Iterator[ParquetBatch]:
+        def some(group: int, start: int) -> Iterator[ParquetBatch]:
             with _reader(file, parquet.metadata) as part:
-                for table in part.iter_batches(batch_rows, row_groups=[group], columns=paths):
+                for table in _of_group(part, group, footer, batch_rows, paths):
                     end = start + table.num_rows
-                    _check_rows(end, last, done=False)
                     low, high = np.searchsorted(rows_in_file, [start, end])
                     if low < high:
                         wanted = rows_in_file[low:high]
                         yield ParquetBatch(file, taken(table, wanted - start), wanted + (first_row - before), wanted)
                     start = end
-                _check_rows(start, last, done=True)
 
         yield from _side_by_side(lambda group: some(*group), wanted_groups)
 
@@ -181,10 +175,22 @@ def _groups(file: InputFile, footer: Footer) -> tuple[range, Numbers]:
     return range(first, end), np.cumsum([0, *footer.group_rows])[first : end + 1]
 
 
-def _check_rows(read: int, said: int, *, done: bool) -> None:
-    """Raise OSError, as Arrow does, where there are more or fewer rows than the footer says."""
-    if read > said or (done and read < said):
-        raise OSError(f"the footer says there are {said} rows, but there are {'more' if read > said else read}")
+def _of_group(
+    parquet: pq.ParquetFile, group: int, footer: Footer, batch_rows: int, paths: list[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group; raises OSError, as Arrow does, where there are more or fewer than the footer says.
+
+    Groups are read one by one: in a damaged one a column may end early, and Arrow would fill up from the next group.
+    """
+    said, read = int(footer.group_rows[group]), 0
+    for table in parquet.iter_batches(batch_rows, row_groups=[group], columns=paths):
+        read += table.num_rows
+        if read > said:
+            break
+        yield table
+    if read != said:
+        found = "more" if read > said else read
+        raise OSError(f"the footer says there are {said} rows in row group {group}, but there are {found}")
 
 
 def taken(table: pa.RecordBatch, positions: Numbers) -> pa.RecordBatch:

@@ -122,9 +122,9 @@ def test_pages_with_fewer_rows_than_the_footer_says_are_noticed(tmp_path: Path) 
             put(thrift.value(chunk, 3), 5, 11)
 
     corpus = opened(tmp_path, changed(one_more))
-    with pytest.raises(TitheError, match=r"a\.parquet: .*there are 31 rows, but there are 30"):
+    with pytest.raises(TitheError, match=r"a\.parquet: .*there are 11 rows in row group 2, but there are 10"):
         list(corpus.batches(("text",)))
-    with pytest.raises(TitheError, match=r"a\.parquet: .*there are 31 rows, but there are 30"):
+    with pytest.raises(TitheError, match=r"a\.parquet: .*there are 11 rows in row group 2, but there are 10"):
         list(corpus.take(np.array([30]), ("text",)))
 
 
@@ -158,6 +158,6 @@ def test_a_row_that_arrow_passes_over_is_missed(tmp_path: Path) -> None:
     try:
         (batch,) = corpus.batches(None)
     except TitheError as error:
-        assert "there are 1 rows, but there are 0" in str(error)
+        assert "there are 1 rows in row group 0, but there are 0" in str(error)
     else:
         assert batch.records() == [{"v": ["a"]}]
