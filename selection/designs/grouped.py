@@ -21,6 +21,7 @@ from tithe.selection.designs.sampling import (
     open_masses,
     ordered_pivotal,
     ordered_pivotal_in_lines,
+    with_certain,
 )
 from tithe.selection.designs.variance import Stretches
 from tithe.selection.frame.candidates import Candidates
@@ -34,7 +35,6 @@ from tithe.selection.per_record import (
     PerRecord,
     blocks,
     home_of,
-    positions_where,
     reduced,
     without,
 )
@@ -187,11 +187,7 @@ class GroupDesign(PivotalDesign):
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
-        probabilities = self.probabilities
-        sure = positions_where(lambda pi: pi >= 1.0, probabilities)
-        positions = np.sort(np.concatenate([sure, self._drawn_by_chance(rng)]))
-        pi = probabilities[positions]
-        return Sample(positions, pi, 1.0 / pi)
+        return with_certain(self.probabilities, self._drawn_by_chance(rng))
 
     def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
         order = self.order

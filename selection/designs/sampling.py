@@ -192,8 +192,13 @@ def draw_pivotal(probabilities: PerRecord, order: PerRecord, rng: np.random.Gene
         order: a permutation of range(n); records near one another in it repel one another.
         rng: the source of randomness; two numbers are drawn for each record of the sample.
     """
-    sure = positions_where(lambda pi: pi >= 1.0, probabilities)
     drawn = order[ordered_pivotal(open_masses(probabilities, order), rng)].astype(np.int64)
+    return with_certain(probabilities, drawn)
+
+
+def with_certain(probabilities: PerRecord, drawn: Positions) -> Sample:
+    """The sample of the records that are certain and of those drawn by chance, with Horvitz-Thompson weights."""
+    sure = positions_where(lambda pi: pi >= 1.0, probabilities)
     positions = np.sort(np.concatenate([sure, drawn]))
     pi = probabilities[positions]
     return Sample(positions, pi, 1.0 / pi)

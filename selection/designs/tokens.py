@@ -31,6 +31,7 @@ from tithe.selection.designs.sampling import (
     Sample,
     open_mass,
     open_masses,
+    with_certain,
 )
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
@@ -41,7 +42,6 @@ from tithe.selection.per_record import (
     PerRecord,
     Positions,
     blocks,
-    positions_where,
     reduced,
     total,
     without,
@@ -80,11 +80,7 @@ class TokenDesign(PivotalDesign):
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """See Design."""
-        probabilities = self.probabilities
-        sure = positions_where(lambda pi: pi >= 1.0, probabilities)
-        positions = np.sort(np.concatenate([sure, self._drawn_by_chance(rng)]))
-        pi = probabilities[positions]
-        return Sample(positions, pi, 1.0 / pi)
+        return with_certain(self.probabilities, self._drawn_by_chance(rng))
 
     def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
         order = self.order

@@ -4,8 +4,8 @@ An engine (`engine`) hashes, looks at fields, embeds and clusters a corpus. All 
 evidence and outputs, is the same code for every engine: it goes through all records by a few functions of
 `per_record`, which a `Home` (`scattered`) answers part by part.
 
-- `parts` cuts the corpus, `part_work` is what is done for one part, `executor` says what runs it, `ray_cluster` does so
-  on Ray; `crew` are parts and an executor before anything is known of the records.
+- `parts` cuts the corpus, `part_facts` is what is known of one part, `part_work` what is done for it. `executor` says
+  what runs that, `ray_cluster` does so on Ray; `crew` are parts and an executor before anything is known of the records.
 - `laying_embeddings`, `laying_clusters`: the groundwork (`ground`). `marking`: conditions and groups.
 - `line` is the draw along the order of the clusters (`cluster_order`) and its proof; groups have lines of their own.
 - `exchange`: numbers that go from every part to others, through files. By it `duplicates` finds equal texts, and

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.part_work import Setup
+from tithe.selection.engines.part_facts import Setup
 from tithe.selection.engines.parts import Part
 from tithe.selection.stages import Advance
 

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.engines.exchange import by_range, collected, leave
-from tithe.selection.engines.part_work import PlacedPart, Setup, text_keys
+from tithe.selection.engines.part_facts import PlacedPart, Setup
+from tithe.selection.engines.part_work import text_keys
 from tithe.selection.engines.scattered import ScatteredHome, at
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import Few, PerRecord, Positions

@@ -10,7 +10,8 @@ import numpy as np
 from tithe.selection.corpus import Batch, Corpus
 from tithe.selection.corpus.corpus import Rows
 from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.part_work import PlacedPart, taken
+from tithe.selection.engines.part_facts import PlacedPart
+from tithe.selection.engines.part_work import taken
 
 
 class GatheredCorpus(Corpus):

@@ -24,7 +24,7 @@ from tithe.selection.bad_records import PLACES_KEPT, BadRecords, Policy
 from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.embedded import Encoder
 from tithe.selection.encode import usable_values
-from tithe.selection.engines import part_work
+from tithe.selection.engines import part_facts, part_work
 from tithe.selection.engines.cluster_order import ScatteredOrder
 from tithe.selection.engines.crew import Crew
 from tithe.selection.engines.duplicates import copies_in_parts
@@ -32,7 +32,8 @@ from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.laying_clusters import lay_clusters
 from tithe.selection.engines.laying_embeddings import ScatteredEmbeddings, lay_embeddings
-from tithe.selection.engines.part_work import LENGTHS, ROWS, TOKENS, KnownEncoder, PlacedPart, Records, Setup
+from tithe.selection.engines.part_facts import LENGTHS, ROWS, TOKENS, PlacedPart, Records, Setup
+from tithe.selection.engines.part_work import KnownEncoder
 from tithe.selection.engines.parts import PART_BYTES, Part, cut
 from tithe.selection.engines.scattered import DISTANCES, LABELS, ScatteredHome
 from tithe.selection.errors import TitheError, UsageError
@@ -134,7 +135,7 @@ def lay_in_parts(
     shared = executor.share(encoder)
     known_encoder, identity = _identified(encoder, shared, parts, executor)
     key = embeddings_key(options, corpus, rule, known_encoder, digests)
-    key = {**key, "parts": [part_work.name(part) for part in parts]}
+    key = {**key, "parts": [part_facts.name(part) for part in parts]}
     setup = Setup(options, rule, by_record, work.path.absolute(), key)
     crew = Crew(executor, parts, setup, executor.share(setup), sum(file.size for file in corpus.files))
 

@@ -14,10 +14,10 @@ from tithe.selection import clustering
 from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
 from tithe.selection.embedded import read_facts
-from tithe.selection.engines import part_work
+from tithe.selection.engines import part_facts, part_work
 from tithe.selection.engines.crew import Crew
 from tithe.selection.engines.laying_embeddings import ScatteredEmbeddings
-from tithe.selection.engines.part_work import Assigned, PlacedPart, Records
+from tithe.selection.engines.part_facts import Assigned, PlacedPart, Records
 from tithe.selection.engines.scattered import LABELS, ScatteredHome
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import find_centroids, save_array
@@ -135,7 +135,7 @@ def _placed(crew: Crew, known: Sequence[Records], folders: Sequence[str], work: 
     places: list[PlacedPart] = []
     start = first_row = 0
     for part, was, folder in zip(crew.parts, known, folders, strict=True):
-        places.append(PlacedPart(part, start, first_row, was, folder, str(part_work.scratch_of(work.scratch, part))))
+        places.append(PlacedPart(part, start, first_row, was, folder, str(part_facts.scratch_of(work.scratch, part))))
         start, first_row = start + was.usable, first_row + was.rows
     return places
 

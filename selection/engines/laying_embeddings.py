@@ -18,7 +18,7 @@ from tithe.selection.embedded import Encoder
 from tithe.selection.embeddings import drawn
 from tithe.selection.engines import part_work
 from tithe.selection.engines.crew import Crew
-from tithe.selection.engines.part_work import Records
+from tithe.selection.engines.part_facts import Records
 from tithe.selection.options import Options
 from tithe.selection.per_record import BLOCK
 from tithe.selection.reservoir import Reservoir

@@ -13,7 +13,7 @@ from tithe.selection.corpus import Corpus
 from tithe.selection.engines.executor import Executor
 from tithe.selection.engines.ground import ScatteredGroundwork
 from tithe.selection.engines.kept import keep, kept
-from tithe.selection.engines.part_work import PlacedPart, scratch_of
+from tithe.selection.engines.part_facts import PlacedPart, scratch_of
 from tithe.selection.engines.parts import Part, cut
 from tithe.selection.frame.conditions import Condition, parse_conditions
 from tithe.selection.frame.groups import Groups, check_number, check_values

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,29 @@ from threadpoolctl import threadpool_limits
 from tithe.embedders.base import RecordEncoder, TextEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.corpus import BadRecord, Batch, Corpus, TextRule
+from tithe.selection.corpus import BadRecord, Batch, Corpus
 from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
 from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, over_blocks, summed_over
 from tithe.selection.encode import usable_texts
-from tithe.selection.engines.kept import OPEN, found_by_all, keep, kept
+from tithe.selection.engines.kept import keep, kept
+from tithe.selection.engines.part_facts import (
+    TOKENS,
+    Assigned,
+    PlacedPart,
+    Records,
+    Setup,
+    bad_of,
+    lengths_in,
+    name,
+    scratch_of,
+)
 from tithe.selection.engines.parts import Part
 from tithe.selection.engines.scattered import DISTANCES, LABELS
 from tithe.selection.errors import TitheError
 from tithe.selection.groundwork import save_array
 from tithe.selection.manifest import sha256
 from tithe.selection.nearest import Search
-from tithe.selection.options import Options
-from tithe.selection.per_record import PerRecord
 from tithe.selection.stages import Stages
 from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
@@ -43,37 +51,8 @@ Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-LENGTHS, ROWS, TOKENS = "lengths", "rows", "tokens"
-"""Quantities of a part beside those of its clusters: characters of the text, overall row, tokens where asked for."""
-
 # Tokens, before it is known which records are usable.
 _COUNTED = "counted-tokens"
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What all parts have in common."""
-
-    options: Options
-    rule: TextRule | None
-    encoder: RecordEncoder | None
-    """One that finds vectors in the records; None where texts are encoded."""
-    work: Path
-    key: Mapping[str, Any]
-    """What the embeddings of the corpus depend on."""
-
-    def key_of(self, part: Part) -> dict[str, Any]:
-        """The same for those of a part."""
-        return {**self.key, "part": name(part)}
-
-    def apart(self, part: Part) -> dict[str, Any]:
-        """What tells the part's store of vectors from others: its content."""
-        return {"part": [*self.key["inputs"][part.file_number], *name(part)[1:]]}
-
-
-def name(part: Part) -> list[int]:
-    """The numbers that stand for a part in a key."""
-    return [part.file_number, *(part.file.part or ())]
 
 
 @dataclass(frozen=True)
@@ -119,111 +98,6 @@ def of_part(encoder: RecordEncoder, part: Part) -> RecordEncoder:
     return encoder if encoder.rows is None else PartEncoder(encoder, part.first_row)
 
 
-@dataclass(frozen=True)
-class Records:
-    """What is known of the records of a part."""
-
-    rows: int
-    """All of them, the unusable ones too."""
-    bad: Rows
-    """Rows in the part that cannot be used, ascending."""
-    places: tuple[str, ...]
-    """The first few of these."""
-    encoded: int = 0
-    """Texts that were given to the encoder."""
-    kept: bool = False
-    """Whether the embeddings were in the work folder."""
-    lengths: str | None = None
-    """The file with the characters of each text."""
-
-    @property
-    def usable(self) -> int:
-        return self.rows - len(self.bad)
-
-
-@dataclass(frozen=True)
-class Assigned:
-    """What came of the assignment of a part's records to centroids."""
-
-    records: Records
-    nearest: Rows
-    """Position in the part of the record nearest to each centroid, -1 where it has none there; shape (k,)."""
-    distances: npt.NDArray[np.float32]
-    """Its squared distance, shape (k,)."""
-    cost: float
-    by_cells: bool
-
-
-@dataclass(frozen=True)
-class PlacedPart:
-    """A part whose records are clustered; a Place."""
-
-    part: Part
-    start: int
-    first_row: int
-    known: Records
-    folder: str
-    """Where its labels and distances are."""
-    scratch: str
-    """Where quantities are that only this run needs."""
-
-    def __str__(self) -> str:
-        return str(self.part)
-
-    @property
-    def records(self) -> int:
-        return self.known.usable
-
-    def quantity(self, name: str) -> PerRecord:
-        """See Place."""
-        if name == ROWS:
-            return _OverallRows(self.known, self.first_row)
-        if name == LENGTHS:
-            return _lengths(self.known.lengths)
-        return kept(Path(self.folder if name in (LABELS, DISTANCES) else self.scratch), name)
-
-    def keep(self, name: str, values: npt.NDArray[Any]) -> None:
-        """Leave a quantity of the records in the scratch."""
-        keep(Path(self.scratch), name, values)
-
-    def positions(self, rows: Rows) -> Rows:
-        """Where the usable records are among some overall rows of the part, ascending."""
-        in_part = np.setdiff1d(rows - self.first_row, self.known.bad)
-        return self.start + _bad(self.known).positions(in_part)
-
-
-@dataclass(frozen=True)
-class _OverallRows:
-    known: Records
-    first_row: int
-
-    def __len__(self) -> int:
-        return self.known.usable
-
-    def __getitem__(self, at: Any, /) -> Rows:
-        positions = np.arange(at.start, at.stop) if isinstance(at, slice) else at
-        return self.first_row + _bad(self.known).overall_rows(positions)
-
-
-def _bad(known: Records) -> BadRecords:
-    bad = BadRecords("skip")
-    bad.remember(known.bad.tolist(), known.places)
-    return bad
-
-
-@lru_cache(OPEN)
-def _lengths(path: str | None) -> PerRecord:
-    if path is None:
-        return np.empty(0, np.uint32)  # of no records
-    with found_by_all(path):
-        return np.memmap(path, np.uint32, "r")
-
-
-def scratch_of(folder: Path, part: Part) -> Path:
-    """Where a part's quantities lie that only this run needs."""
-    return folder / str(part.number)
-
-
 # The stages, in their order.
 
 
@@ -255,7 +129,7 @@ def texts(part: Part, setup: Setup, known: Records, numbers: Rows, characters: i
     assert rule is not None
     corpus.remember_rows([known.rows])
     found: list[str] = []
-    for batch in corpus.take(_bad(known).overall_rows(numbers), rule.fields):
+    for batch in corpus.take(bad_of(known).overall_rows(numbers), rule.fields):
         for record in batch.records():
             assert not isinstance(record, BadRecord), "it was usable before"
             found.append(rule.text(record)[:characters])
@@ -389,8 +263,8 @@ def tokens(part: Part, known: Records, scratch: Path, setup: Setup) -> int:
     """Count the tokens of the records of a part, which are left in its scratch; their sum."""
     corpus = Corpus([part.file])
     corpus.remember_rows([known.rows])
-    characters = np.asarray(_lengths(known.lengths))
-    counts = count_tokens(setup.options, corpus, setup.rule, _bad(known), characters, Stages())
+    characters = np.asarray(lengths_in(known.lengths))
+    counts = count_tokens(setup.options, corpus, setup.rule, bad_of(known), characters, Stages())
     keep(scratch_of(scratch, part), _COUNTED, counts)
     return int(counts.sum(dtype=np.int64))
 
@@ -416,9 +290,9 @@ def of_vectors(
     function, names, setup = task
     with _opened(place.part, setup, place.known) as (_, _, embeddings):
         found = list(over_blocks(embeddings, function))
-    for number, (name, dtype) in enumerate(names):
+    for number, (quantity, dtype) in enumerate(names):
         values = [block[number] for block in found]
-        place.keep(name, np.concatenate([np.empty(0), *values]).astype(dtype))
+        place.keep(quantity, np.concatenate([np.empty(0), *values]).astype(dtype))
 
 
 def text_keys(part: Part, setup: Setup, known: Records) -> Keys:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tithe.selection.corpus import Corpus, Format
 from tithe.selection.engines.gathered import GatheredCorpus
-from tithe.selection.engines.part_work import PlacedPart
+from tithe.selection.engines.part_facts import PlacedPart
 from tithe.selection.errors import TitheError
 from tithe.selection.shapes import WeightsAs, line_order
 from tithe.selection.subset import write_subset
