@@ -5,7 +5,7 @@ evidence and outputs, is the same code for every engine: it goes through all rec
 `per_record`, which a `Home` (`scattered`) answers part by part.
 
 - `parts` cuts the corpus, `part_facts` is what is known of one part, `part_work` what is done for it. `executor` says
-  what runs that, `ray_cluster` does so on Ray; `crew` are parts and an executor before anything is known of the records.
+  what runs that, `ray_cluster` does so on Ray; `crew` are parts and an executor before anything is known of records.
 - `laying_embeddings`, `laying_clusters`: the groundwork (`ground`). `marking`: conditions and groups.
 - `line` is the draw along the order of the clusters (`cluster_order`) and its proof; groups have lines of their own.
 - `exchange`: numbers that go from every part to others, through files. By it `duplicates` finds equal texts, and
