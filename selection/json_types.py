@@ -7,8 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-# Readers of Parquet recurse over nested types; nothing that is data goes deeper.
-_DEEPEST = 100
+from tithe.selection.corpus.footer import DEEPEST
+
+# Levels of a Parquet schema that a value's type adds to those of what it holds.
+_LEVELS = {"list": 2, "object": 1}
 
 # Integers up to here are exact as floats.
 _EXACT = 2**53
@@ -50,6 +52,8 @@ class JsonType:
             raise self._unfit(f"{kind} beside {self._kind}")
         if self._kind == "number" and self._large:
             raise self._unfit("an integer too large for a float beside a float")
+        if self._depth + _LEVELS.get(kind, 0) > DEEPEST:
+            raise self._unfit("nested too deeply")
         if isinstance(value, dict):
             for key, inner in value.items():
                 if key not in self._fields:
@@ -95,9 +99,7 @@ class JsonType:
     def _below(self, path: str) -> JsonType:
         if not _encodable(path):
             raise self._unfit("a key with half a surrogate pair, which is no text")
-        if self._depth == _DEEPEST:
-            raise self._unfit("nested too deeply")
-        return JsonType(path, self._depth + 1)
+        return JsonType(path, self._depth + _LEVELS[self._kind])
 
     def _unfit(self, reason: str) -> Unfit:
         return Unfit(f"column {self._path!r}: {reason}" if self._path else reason)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.corpus import Batch, Compression, Corpus, Format, ParquetBatch
+from tithe.selection.corpus.footer import DEEPEST
 from tithe.selection.errors import TitheError, UsageError, first_line, printable
 from tithe.selection.json_lines import json_lines
 from tithe.selection.json_types import JsonType, Unfit
@@ -56,10 +57,30 @@ def check_writable(corpus: Corpus, format: Format, weight_column: str, weights_a
     kinds = {file.format for file in corpus.files}
     if format == "parquet" and len(kinds) > 1:
         raise UsageError("the inputs are Parquet and JSONL; write .jsonl, or bring the inputs to one format")
+    if format == "parquet" and corpus.schema is not None:
+        for field in corpus.schema:
+            if 1 + _levels(field.type) > DEEPEST:
+                raise UsageError(
+                    f"{corpus.files[0].path}: column {field.name!r} would be nested more than {DEEPEST} levels deep in "
+                    "Parquet, which keeps lists in two; write .jsonl"
+                )
     if format == "jsonl" and corpus.schema is not None:
         for field in corpus.schema:
             if (reason := _beyond_json(field.type, field.name)) is not None:
                 raise UsageError(f"{corpus.files[0].path}: column {reason}, which JSON cannot hold; write .parquet")
+
+
+def _levels(type_: pa.DataType) -> int:
+    """Levels of groups that Arrow makes of a type in a Parquet schema."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return _levels(type_.storage_type)
+    if pa.types.is_struct(type_):
+        return 1 + max((_levels(field.type) for field in type_), default=0)
+    if pa.types.is_map(type_):
+        return 2 + max(_levels(type_.key_type), _levels(type_.item_type))
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        return 2 + _levels(type_.value_type)
+    return 0
 
 
 def _check_scalable(corpus: Corpus) -> None:

@@ -19,7 +19,7 @@ from tithe.selection.corpus.storage import open_binary
 from tithe.selection.errors import TitheError
 
 # Readers recurse over nested types; nothing that is data goes deeper.
-_DEEPEST = 100
+DEEPEST = 100
 
 # Thrift's own limit for structs in structs.
 _DEEPEST_STRUCT = 64
@@ -128,8 +128,8 @@ def _leaves(elements: list[dict[int, Any]]) -> Iterator[bool]:
             yield repeats
             continue
         groups.append([children, repeats])
-        if len(groups) > _DEEPEST:
-            raise _Damaged(f"its schema is nested more than {_DEEPEST} levels deep")
+        if len(groups) > DEEPEST:
+            raise _Damaged(f"its schema is nested more than {DEEPEST} levels deep")
     if any(children for children, _ in groups):
         raise _Damaged("its schema lacks columns")
 

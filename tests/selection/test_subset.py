@@ -249,6 +249,30 @@ def test_json_beyond_a_float_or_any_sane_depth_is_refused(tmp_path: Path, value:
         write(opened(tmp_path, "a.jsonl"), tmp_path / "out.parquet", [0], "parquet")
 
 
+def test_lists_go_as_deep_in_parquet_as_its_readers_follow(tmp_path: Path) -> None:
+    deepest, deeper = (json.loads("[" * n + "1" + "]" * n) for n in (49, 50))
+    assert to_parquet(tmp_path, [{"a": deepest}]) == [{"a": deepest}]
+    opened(tmp_path, "out.parquet")
+    with pytest.raises(TitheError, match=r"column 'a': nested too deeply"):
+        to_parquet(tmp_path, [{"a": deeper}])
+
+
+def test_lists_that_only_arrow_writes_too_deep_are_refused(tmp_path: Path) -> None:
+    kind: pa.DataType = pa.int64()
+    for _ in range(60):
+        kind = pa.struct([("x", kind)])
+    file = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"x": pa.array([None], kind)}), file)
+    # Groups that are repeated instead of optional: lists of one level, as old writers made them.
+    optional, repeated = (b"\x35" + number + b"\x18\x01x\x15\x02" for number in (b"\x02", b"\x04"))
+    assert file.read_bytes().count(optional) == 60
+    file.write_bytes(file.read_bytes().replace(optional, repeated))
+    corpus = open_corpus([str(file)], spool=tmp_path)
+    check_writable(corpus, "jsonl", "weight")
+    with pytest.raises(UsageError, match=r"in\.parquet: column 'x' would be nested more than 100 levels deep"):
+        check_writable(corpus, "parquet", "weight")
+
+
 def same(before: Any, after: Any) -> bool:
     """Whether a value is what it was; a missing key may have become null, and an integer a float beside others."""
     if isinstance(before, dict):
