@@ -144,6 +144,12 @@ def loss_source(options: Options, spec: str) -> LossSource:
     return make_loss_source(spec, request)
 
 
+def loss_sources(options: Options) -> tuple[LossSource, LossSource]:
+    """The sources of the centres' losses and of those of `--validate`."""
+    losses = loss_source(options, options.loss)
+    return losses, loss_source(options, options.validation_loss) if options.validation_loss else losses
+
+
 def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64]:
     """Which of the usable records `--validate` asks about: a simple random sample, the same in every round."""
     assert options.validate is not None

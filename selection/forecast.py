@@ -11,13 +11,12 @@ from typing import Any, BinaryIO
 from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.choose import Notify, loss_source
-from tithe.selection.corpus import Corpus, check_field, open_corpus
+from tithe.selection.checks import check_inputs, check_outputs, notices
+from tithe.selection.choose import Notify, loss_sources
+from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import open_binary
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
-from tithe.selection.frame.marks import check_marked_fields
-from tithe.selection.groundwork import find_text_rule
 from tithe.selection.manifest import sha256
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
@@ -26,8 +25,7 @@ from tithe.selection.parallel import workers
 from tithe.selection.plan import Plan
 from tithe.selection.sizes import readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
-from tithe.selection.subset import check_writable
-from tithe.selection.tokens import check_countable, mean_of_some
+from tithe.selection.tokens import mean_of_some
 from tithe.selection.trial import Trial, search_rate, try_texts, try_vectors
 
 # Bytes a second at which vectors are read out of the work folder, and looked at once more in memory.
@@ -100,20 +98,14 @@ def forecast(
     the records read. Nothing is left behind.
     """
     outputs = Outputs.of(options.output, options.fraction, overwrite=True)
-    losses = loss_source(options, options.loss)
+    losses, validation_losses = loss_sources(options)
     with TemporaryDirectory(prefix="tithe-") as folder:
         corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
         if options.output is not None:
-            outputs.check_apart_from(corpus.files, options.inputs)
-            check_writable(corpus, outputs.format, options.weight_column, options.shape)
-        check_field(corpus, losses.field, f"--loss {options.loss}")
-        check_marked_fields(options, corpus)
-        rule = find_text_rule(options, encoder, corpus)
-        check_countable(options, corpus, rule)
-        if rule is not None:
-            notify(f"text: {rule.name}")
-        if options.reader is not None:
-            notify(options.reader.notice(options.shape))
+            check_outputs(options, outputs, corpus)
+        rule = check_inputs(options, encoder, corpus, losses, validation_losses)
+        for line in notices(options, rule):
+            notify(line)
         bad = BadRecords(options.on_bad_record)
         with progress("read", corpus.known_rows, "records") as advance:
             if isinstance(encoder, RecordEncoder):

@@ -9,9 +9,6 @@ import pyarrow as pa
 
 from tithe.selection.corpus.footer import DEEPEST
 
-# Levels of a Parquet schema that a value's type adds to those of what it holds.
-_LEVELS = {"list": 2, "object": 1}
-
 # Integers up to here are exact as floats.
 _EXACT = 2**53
 
@@ -52,8 +49,6 @@ class JsonType:
             raise self._unfit(f"{kind} beside {self._kind}")
         if self._kind == "number" and self._large:
             raise self._unfit("an integer too large for a float beside a float")
-        if self._depth + _LEVELS.get(kind, 0) > DEEPEST:
-            raise self._unfit("nested too deeply")
         if isinstance(value, dict):
             for key, inner in value.items():
                 if key not in self._fields:
@@ -99,7 +94,9 @@ class JsonType:
     def _below(self, path: str) -> JsonType:
         if not _encodable(path):
             raise self._unfit("a key with half a surrogate pair, which is no text")
-        return JsonType(path, self._depth + _LEVELS[self._kind])
+        if self._depth == DEEPEST:
+            raise self._unfit("nested too deeply")
+        return JsonType(path, self._depth + 1)
 
     def _unfit(self, reason: str) -> Unfit:
         return Unfit(f"column {self._path!r}: {reason}" if self._path else reason)

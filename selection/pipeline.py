@@ -9,19 +9,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tithe.selection.choose import Notify, choose, loss_source
+from tithe.selection.checks import check_inputs, check_outputs, notices
+from tithe.selection.choose import Notify, choose, loss_sources
 from tithe.selection.clusters_file import clusters_table, write_clusters
-from tithe.selection.corpus import Corpus, check_field, open_corpus
+from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import Encoder
 from tithe.selection.engines.engine import Engine, Local
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.shards import write_shards
-from tithe.selection.errors import UsageError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
-from tithe.selection.frame.marks import check_marked_fields
-from tithe.selection.groundwork import find_text_rule
 from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.other_inputs import describe_other_inputs
@@ -29,8 +27,7 @@ from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, stage
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.shapes import line_order
 from tithe.selection.stages import Progress, Stages, no_progress
-from tithe.selection.subset import check_writable, write_subset
-from tithe.selection.tokens import check_countable, describe_counting
+from tithe.selection.subset import write_subset
 from tithe.selection.weights import WeightSummary, summarize
 from tithe.selection.work.folder import open_work_folder
 
@@ -79,27 +76,15 @@ def select(
     started = datetime.now(timezone.utc)
     stages, engine = Stages(progress), engine or Local()
     outputs = Outputs.of(options.output, options.fraction, overwrite=options.force, shards=options.shards)
-    losses = loss_source(options, options.loss)
-    validation_losses = loss_source(options, options.validation_loss) if options.validation_loss else losses
+    losses, validation_losses = loss_sources(options)
     with outputs.work_folder(options.work_dir) as folder:
         with stages("open", None, "files"):
             corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
-            outputs.check_apart_from(corpus.files, options.inputs)
-            check_writable(corpus, outputs.format, options.weight_column, options.shape)
-            check_field(corpus, losses.field, f"--loss {options.loss}")
-            check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
-            check_marked_fields(options, corpus)
-            rule = find_text_rule(options, encoder, corpus)
-            if options.dedup and rule is None:
-                raise UsageError(f"--dedup: compares texts, and --encoder {options.encoder} reads none")
-            check_countable(options, corpus, rule)
-        if rule is not None:
-            notify(f"text: {rule.name}")
-        if options.tokens is not None:
-            notify(f"tokens: {describe_counting(options)}")
-        if options.reader is not None:
-            notify(options.reader.notice(options.shape))
+            check_outputs(options, outputs, corpus)
+            rule = check_inputs(options, encoder, corpus, losses, validation_losses)
+        for line in notices(options, rule):
+            notify(line)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
             corpus = engine.within_reach(corpus, work)
             with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
@@ -116,20 +101,16 @@ def select(
                     _write(options, outputs, corpus, outcome, staging(folder, number))
                     advance(len(outcome.rows))
             described = [describe(options, corpus, outcome, digests) for outcome in outcomes]
+        run = {
+            "started": started.isoformat(timespec="seconds"),
+            "folder": outputs.folder_of_the_run(),
+            "reused": list(ground.reused),
+            "texts_encoded": ground.encoded,
+            "stages": stages.records,
+        }
         others = describe_other_inputs(options)
         manifests = [
-            {
-                **about,
-                "other_inputs": others,
-                "nested": _nested(outputs, number),
-                "run": {
-                    "started": started.isoformat(timespec="seconds"),
-                    "folder": outputs.folder_of_the_run(),
-                    "reused": list(ground.reused),
-                    "texts_encoded": ground.encoded,
-                    "stages": stages.records,
-                },
-            }
+            {**about, "other_inputs": others, "nested": _nested(outputs, number), "run": run}
             for number, about in enumerate(described)
         ]
         outputs.publish(folder, manifests, stdout, lines=[outcome.lines for outcome in outcomes])

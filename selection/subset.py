@@ -57,17 +57,20 @@ def check_writable(corpus: Corpus, format: Format, weight_column: str, weights_a
     kinds = {file.format for file in corpus.files}
     if format == "parquet" and len(kinds) > 1:
         raise UsageError("the inputs are Parquet and JSONL; write .jsonl, or bring the inputs to one format")
-    if format == "parquet" and corpus.schema is not None:
-        for field in corpus.schema:
-            if 1 + _levels(field.type) > DEEPEST:
-                raise UsageError(
-                    f"{corpus.files[0].path}: column {field.name!r} would be nested more than {DEEPEST} levels deep in "
-                    "Parquet, which keeps lists in two; write .jsonl"
-                )
+    if format == "parquet" and corpus.schema is not None and (reason := _too_deep(corpus.schema)) is not None:
+        raise UsageError(f"{corpus.files[0].path}: {reason}; write .jsonl")
     if format == "jsonl" and corpus.schema is not None:
         for field in corpus.schema:
             if (reason := _beyond_json(field.type, field.name)) is not None:
                 raise UsageError(f"{corpus.files[0].path}: column {reason}, which JSON cannot hold; write .parquet")
+
+
+def _too_deep(schema: pa.Schema) -> str | None:
+    """The column that our own reader would refuse, were it written to Parquet; None where there is none."""
+    for field in schema:
+        if 1 + _levels(field.type) > DEEPEST:
+            return f"column {field.name!r}: nested more than {DEEPEST} levels deep, of which Parquet has two for a list"
+    return None
 
 
 def _levels(type_: pa.DataType) -> int:
@@ -272,7 +275,10 @@ def _inferred(
                     seen.see(record)
                 except Unfit as error:
                     raise _unconvertible(batch.place(i), error) from error
-        return pa.schema(seen.fields())
+        schema = pa.schema(seen.fields())
+        if (reason := _too_deep(schema)) is not None:
+            raise Unfit(reason)
+        return schema
     except Unfit as error:
         raise _unconvertible(place, error) from error
 

@@ -224,6 +224,24 @@ def test_quiet_says_nothing_and_otherwise_the_summary_has_a_line_each(tithe: Tit
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--encoder", "column:v", "--dedup"), "--dedup: compares texts, and --encoder column:v reads none"),
+        (("--loss", "column:l", "--validate", "2", "--validation-loss", "column:no"), "--validation-loss column:no"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_selection_would(
+    tithe: Tithe, tmp_path: Path, options: tuple[str, ...], reason: str
+) -> None:
+    pq.write_table(pa.table({"text": ["a"] * 10, "v": [[1.0, 2.0]] * 10, "l": [1.0] * 10}), tmp_path / "in.parquet")
+    for dry in ((), ("--dry-run",)):
+        ran = tithe("select", "in.parquet", "-o", "s.parquet", *options, *dry)
+        assert ran.code != 0
+        assert reason in ran.err.splitlines()[-1]
+    assert not (tmp_path / "s.parquet").exists()
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     ran = tithe("select", corpus, "-o", "s.jsonl", "--dry-run", "--size", "50")

@@ -1,0 +1,49 @@
+"""Whether options, corpus and encoder go together: all that can be told before the long work."""
+
+from __future__ import annotations
+
+from tithe.selection.corpus import Corpus, TextRule, check_field
+from tithe.selection.embedded import Encoder
+from tithe.selection.errors import UsageError
+from tithe.selection.frame.marks import check_marked_fields
+from tithe.selection.groundwork import find_text_rule
+from tithe.selection.losses import LossSource
+from tithe.selection.options import Options
+from tithe.selection.outputs import Outputs
+from tithe.selection.subset import check_writable
+from tithe.selection.tokens import check_countable, describe_counting
+
+
+def check_outputs(options: Options, outputs: Outputs, corpus: Corpus) -> None:
+    """Raise UsageError where an output would overwrite an input, or cannot hold the corpus's records."""
+    outputs.check_apart_from(corpus.files, options.inputs)
+    check_writable(corpus, outputs.format, options.weight_column, options.shape)
+
+
+def check_inputs(
+    options: Options, encoder: Encoder, corpus: Corpus, losses: LossSource, validation_losses: LossSource
+) -> TextRule | None:
+    """What makes a record's text, or None where no text is read.
+
+    Raises UsageError for a field that is not there, and for options that the encoder or the corpus rules out.
+    """
+    check_field(corpus, losses.field, f"--loss {options.loss}")
+    check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
+    check_marked_fields(options, corpus)
+    rule = find_text_rule(options, encoder, corpus)
+    if options.dedup and rule is None:
+        raise UsageError(f"--dedup: compares texts, and --encoder {options.encoder} reads none")
+    check_countable(options, corpus, rule)
+    return rule
+
+
+def notices(options: Options, rule: TextRule | None) -> list[str]:
+    """What the user should know of what was found, a line each."""
+    found = []
+    if rule is not None:
+        found.append(f"text: {rule.name}")
+    if options.tokens is not None:
+        found.append(f"tokens: {describe_counting(options)}")
+    if options.reader is not None:
+        found.append(options.reader.notice(options.shape))
+    return found
