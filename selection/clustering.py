@@ -113,6 +113,19 @@ def training_visits(points: int, k: int) -> int:
     return sum(part * iterations for part, iterations in _stages(points, k))
 
 
+def training_searches(points: int, k: int) -> tuple[int, int, int]:
+    """For how many records `train` searches among k centroids: anew, and from hints; and how many searches it makes.
+
+    At most. The seeding, whose rounds search among their share of the centroids, counts as one search among all of
+    them, or, by cells, as a search each.
+    """
+    stages = _stages(points, k)
+    if k < cells.LARGE:
+        return stages[0][0] + training_visits(points, k), 0, 0
+    anew = _SEEDING_ROUNDS * min(_SEEDING_POINTS * k, points) + sum(part for part, _ in stages)
+    return anew, sum(part * (iterations - 1) for part, iterations in stages), sum(count for _, count in stages)
+
+
 @dataclass(frozen=True)
 class Assignment:
     """Every record's centroid, and the record nearest to each centroid."""

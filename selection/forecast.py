@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from tithe.embedders.base import FittedEncoder, RecordEncoder
-from tithe.selection import clustering
+from tithe.selection import cells, clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.checks import check_inputs, check_outputs, notices
 from tithe.selection.choose import Notify, loss_sources
@@ -26,7 +27,7 @@ from tithe.selection.plan import Plan
 from tithe.selection.sizes import readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
 from tithe.selection.tokens import mean_of_some
-from tithe.selection.trial import Trial, search_rate, try_texts, try_vectors
+from tithe.selection.trial import Trial, search_rates, try_texts, try_vectors
 
 # Bytes a second at which vectors are read out of the work folder, and looked at once more in memory.
 _KEPT_RATE, _MEMORY_RATE = 1.0e9, 3.0e9
@@ -109,7 +110,14 @@ def forecast(
         bad = BadRecords(options.on_bad_record)
         with progress("read", corpus.known_rows, "records") as advance:
             if isinstance(encoder, RecordEncoder):
-                trial = try_vectors(encoder, corpus, bad, normalize=options.unit_length, advance=advance)
+                trial = try_vectors(
+                    encoder,
+                    corpus,
+                    bad,
+                    normalize=options.unit_length,
+                    keep=_for_searches(options, corpus),
+                    advance=advance,
+                )
             else:
                 assert rule is not None
                 trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
@@ -142,6 +150,12 @@ def forecast(
     )
 
 
+def _for_searches(options: Options, corpus: Corpus) -> int:
+    """How many of the vectors a trial of the search for centroids needs: none for few, of which the rate is known."""
+    clusters = options.clusters or math.isqrt(corpus.known_rows or 0)
+    return clusters + workers() * BLOCK if clusters >= cells.LARGE else 0
+
+
 def _embedding(encoder: Encoder, trial: Trial, in_place: bool) -> float:
     """Seconds until all vectors can be read."""
     if isinstance(encoder, RecordEncoder):
@@ -152,12 +166,13 @@ def _embedding(encoder: Encoder, trial: Trial, in_place: bool) -> float:
 
 def _clustering(plan: Plan, trial: Trial, one_pass: float, in_place: bool) -> float:
     """Seconds of the training and of both passes after it, of which each takes `one_pass` to read the vectors."""
-    rate = search_rate(plan.clusters, trial.dimensions)
+    rates = search_rates(trial.vectors, plan.clusters, trial.dimensions)
     points = min(plan.records, clustering.training_points(plan.clusters))
     sampling = one_pass if in_place else one_pass * points / plan.records
-    training = clustering.training_visits(points, plan.clusters) / rate
+    anew, hinted, searches = clustering.training_searches(points, plan.clusters)
+    training = anew / rates.anew + hinted / rates.hinted + searches * rates.making
     looking = 4.0 * plan.records * trial.dimensions / _MEMORY_RATE
-    return sampling + training + max(one_pass, plan.records / rate) + max(one_pass, looking)
+    return sampling + training + max(one_pass, plan.records / rates.anew) + max(one_pass, looking)
 
 
 def _memory(plan: Plan, dimensions: int) -> int:

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
+from tithe.selection.cells import make_hinted_search
 from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.embeddings import LookedUpEmbeddings
 from tithe.selection.encode import measure, usable_texts
-from tithe.selection.nearest import BLOCK, search_all
+from tithe.selection.nearest import BLOCK, Vectors, search_all
 from tithe.selection.parallel import workers
-from tithe.selection.reservoir import Reservoir
+from tithe.selection.reservoir import Reservoir, VectorReservoir
 from tithe.selection.stages import Advance
 
 Part = TypeVar("Part")
@@ -69,6 +71,8 @@ class Trial:
     """Of the encoder, besides the reading; for one that measures records, the reading is in it."""
     encoding: Work = field(default_factory=Work)
     """Of the texts of all records."""
+    vectors: Vectors = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """Some of the records', in random order, where they need not be encoded first."""
 
 
 def try_texts(
@@ -99,31 +103,63 @@ def try_texts(
     return trial
 
 
-def try_vectors(encoder: RecordEncoder, corpus: Corpus, bad: BadRecords, *, normalize: bool, advance: Advance) -> Trial:
-    """Read the vectors of a corpus that exist already."""
+def try_vectors(
+    encoder: RecordEncoder, corpus: Corpus, bad: BadRecords, *, normalize: bool, keep: int, advance: Advance
+) -> Trial:
+    """Read the vectors of a corpus that exist already, and keep so many of those read, at random."""
     trial = Trial()
     if isinstance(encoder, MeasuredEncoder):
         with trial.fitting.timed():
             measure(encoder, corpus, bad, lambda count: None)
     vectors = LookedUpEmbeddings(corpus, encoder, bad, normalize=normalize)
+    kept = VectorReservoir(keep, np.random.default_rng(0))
     for block in _timed(vectors.blocks(), trial, corpus, len):
         trial.dimensions = block.shape[1]
+        kept.extend(block)
         advance(len(block))
+    trial.vectors = kept.vectors()
     trial.records, trial.bad = corpus.row_count(), len(bad)
     return trial
 
 
-def search_rate(k: int, dimensions: int) -> float:
-    """Records a second that are compared with k centroids, on all cores."""
-    rng = np.random.default_rng(0)
-    centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
-    points = centroids[rng.integers(k, size=workers() * BLOCK)]
-    points += np.float32(0.5) * rng.standard_normal(points.shape, dtype=np.float32)
+@dataclass(frozen=True)
+class SearchRates:
+    """How fast points find their centroids on all cores."""
+
+    anew: float
+    """Points a second."""
+    hinted: float
+    """Points a second, where the nearest centroid is nearly known."""
+    making: float
+    """Seconds to make a search from hints."""
+
+
+@threadpool_limits.wrap(limits=1, user_api="blas")  # as in the clustering
+def search_rates(vectors: Vectors, k: int, dimensions: int) -> SearchRates:
+    """Tried with k of `vectors`, shape (m, d), for centroids, and the rest for points; with made ones, if too
+    few are left.
+
+    Among many centroids, a search is the faster the more they differ in their distance to a point; made ones do not
+    differ as much as those of most corpora.
+    """
+    wanted = workers() * BLOCK
+    if len(vectors) >= k + BLOCK:
+        centroids, points = vectors[:k], vectors[k : k + wanted]
+    else:
+        rng = np.random.default_rng(0)
+        centroids = rng.standard_normal((k, dimensions), dtype=np.float32)
+        points = centroids[rng.integers(k, size=wanted)]
+        points += np.float32(0.5) * rng.standard_normal(points.shape, dtype=np.float32)
     search = clustering.final_search(centroids, points)
+    making, anew, hinted = Work(), Work(), Work()
     search_all(points[:64], search)
-    start = time.perf_counter()
-    search_all(points, search)
-    return len(points) / (time.perf_counter() - start)
+    with anew.timed():
+        labels, _ = search_all(points, search)
+    with making.timed():
+        search = make_hinted_search(centroids)
+    with hinted.timed():
+        search_all(points, search, hints=labels)
+    return SearchRates(len(points) / anew.seconds, len(points) / hinted.seconds, making.seconds)
 
 
 def _timed(parts: Iterator[Part], trial: Trial, corpus: Corpus, size: Callable[[Part], int]) -> Iterator[Part]:

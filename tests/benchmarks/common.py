@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 Table = list[dict[str, object]]
 
@@ -51,6 +53,26 @@ def cost(command: tuple[str, ...] | list[str], **environment: str) -> Cost:
         raise RuntimeError(f"{command} failed: {run.stderr[-2000:]}")
     seconds, kib = run.stdout.split()[-2:]
     return Cost(float(seconds), int(kib) / 1024)
+
+
+def selection(corpus: Path, folder: Path, *arguments: str) -> tuple[dict[str, Any], Cost]:
+    """Select from a corpus into `folder`: the manifest, and what the process took. What is kept lies in folder/work."""
+    subset = folder / "s.parquet"
+    options = ("-o", str(subset), "--work-dir", str(folder / "work"), "--force", "--quiet")
+    spent = cost([*TITHE, "select", str(corpus), *options, *arguments])
+    return json.loads((folder / "s.parquet.manifest.json").read_text()), spent
+
+
+def seconds_by_stage(manifest: dict[str, Any]) -> dict[str, float]:
+    """What each stage of a run took."""
+    return {stage["stage"]: stage["seconds"] for stage in manifest["run"]["stages"]}
+
+
+def forecast_cost(corpus: Path, *arguments: str) -> Cost:
+    """What `--dry-run` says that a selection would take."""
+    command = [*TITHE, "select", str(corpus), "--dry-run", "--json", *arguments]
+    said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=SHIPPED).stdout)
+    return Cost(said["seconds"], said["memory_bytes"] / 2**20)
 
 
 _WAITER = """

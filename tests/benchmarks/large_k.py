@@ -4,19 +4,25 @@ The made points are unit vectors around 3,000 means of very different weight (`p
 most means are far from everything else. Costs are those of exact assignment, on 100,000 of the points. faiss makes 25
 iterations over all points; ours sees `training_points`. Of two million points and 20,000 clusters, which take faiss
 hours, it makes one iteration, and its seconds are that one's times 25, unless TITHE_LARGE_K=full is set: then it makes
-all, and their cost is compared. With 100,000 clusters, ours is alone.
+all, and their cost is compared.
+
+The last table is of whole selections among many clusters, where there is room for ten million vectors in Parquet, and
+of what `--dry-run` forecasts of them.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tests.benchmarks.common import Table
-from tests.benchmarks.precomputed import made_vectors
+from tests.benchmarks.common import Table, forecast_cost, seconds_by_stage, selection
+from tests.benchmarks.precomputed import made_vectors, write_corpus
 from tithe.selection.blas import load_faiss
 from tithe.selection.clustering import BLOCK, cluster, train, training_points
 from tithe.selection.nearest import search_all
@@ -24,32 +30,69 @@ from tithe.selection.parallel import workers
 
 ITERATIONS = 25
 
-# Points and clusters, the points that ours trains on at most, and the iterations of faiss by default; none: ours alone.
+# Points and clusters, the points that ours trains on at most, and the iterations of faiss by default.
 # In the second row both have as many points a cluster as with two million and 20,000.
 SIZES = (
     (200_000, 5_000, 200_000, ITERATIONS),
     (409_600, 4_096, 214_748, ITERATIONS),
     (2_000_000, 20_000, training_points(20_000), 1),
-    (4_000_000, 100_000, training_points(100_000), 0),
 )
+
+# Vectors and clusters of whole selections.
+WHOLE, WHOLE_CLUSTERS = 10_000_000, (20_000, 100_000)
 
 # Points on which costs are compared.
 COMPARED = 100_000
 
 
-def run(sizes: tuple[tuple[int, int, int, int], ...] = SIZES) -> list[Table]:
-    """One table: a row for each size; what is known so far is printed on the way."""
-    full = os.environ.get("TITHE_LARGE_K") == "full"
-    rows: Table = []
-    for n, k, training, iterations in sizes:
-        rows.append(_row(n, k, training, ITERATIONS if full and iterations else iterations))
-        print(rows[-1], flush=True)
-    return [rows]
+def run() -> list[Table]:
+    """Two tables, a row for each size; what is known so far is printed on the way."""
+    return [_beside_faiss(SIZES), _whole()]
 
 
 def run_quick() -> list[Table]:
     """The smallest size alone, and faiss's time from one iteration."""
-    return run(((*SIZES[0][:3], 1),))
+    return [_beside_faiss(((*SIZES[0][:3], 1),))]
+
+
+def _beside_faiss(sizes: tuple[tuple[int, int, int, int], ...]) -> Table:
+    full = os.environ.get("TITHE_LARGE_K") == "full"
+    rows: Table = []
+    for n, k, training, iterations in sizes:
+        rows.append(_row(n, k, training, ITERATIONS if full else iterations))
+        print(rows[-1], flush=True)
+    return rows
+
+
+def _whole() -> Table:
+    rows: Table = []
+    Path("build").mkdir(exist_ok=True)
+    with TemporaryDirectory(dir="build") as name:
+        if shutil.disk_usage(name).free < 1400 * WHOLE:
+            return rows
+        corpus = Path(name, "c.parquet")
+        write_corpus(corpus, WHOLE)
+        for k in WHOLE_CLUSTERS:
+            arguments = ("--encoder", "column:emb", "--clusters", str(k), "--size", str(2 * k))
+            forecast = forecast_cost(corpus, *arguments)
+            manifest, spent = selection(corpus, Path(name), *arguments)
+            stages = seconds_by_stage(manifest)
+            rows.append(
+                {
+                    "vectors": WHOLE,
+                    "k": k,
+                    "train s": stages["train"],
+                    "assign s": stages["assign"],
+                    "process s": spent.seconds,
+                    "forecast": forecast.seconds / spent.seconds,
+                    "peak MiB": spent.peak_mib,
+                    "forecast of it": forecast.peak_mib / spent.peak_mib,
+                    "recall": f"{manifest['assignment']['recall']:.3f}",
+                    "cost of assignment": f"{manifest['assignment']['cost_ratio']:.4f}",
+                }
+            )
+            print(rows[-1], flush=True)
+    return rows
 
 
 def _row(n: int, k: int, training: int, iterations: int) -> dict[str, object]:
@@ -82,18 +125,15 @@ def _row(n: int, k: int, training: int, iterations: int) -> dict[str, object]:
     }
     print(row, flush=True)
     some = points[np.random.default_rng(1).choice(n, min(n, COMPARED), replace=False)]
-    if iterations:
-        faiss = load_faiss()
-        faiss.omp_set_num_threads(workers())
-        kmeans = faiss.Kmeans(256, k, niter=iterations, seed=1, max_points_per_centroid=n, min_points_per_centroid=1)
-        start = time.perf_counter()
-        kmeans.train(points)
-        seconds = (time.perf_counter() - start) * ITERATIONS / iterations
-        row["faiss train s"] = seconds
-        row["times as fast"] = seconds / trained
-        row["faiss iterations run"] = iterations
-        costs = [float(search_all(some, targets)[1].sum(dtype=np.float64)) for targets in (centroids, kmeans.centroids)]
-        row["cost relative to faiss"] = costs[0] / costs[1] if iterations == ITERATIONS else ""
-    else:
-        row.update({"faiss train s": "", "times as fast": "", "faiss iterations run": 0, "cost relative to faiss": ""})
+    faiss = load_faiss()
+    faiss.omp_set_num_threads(workers())
+    kmeans = faiss.Kmeans(256, k, niter=iterations, seed=1, max_points_per_centroid=n, min_points_per_centroid=1)
+    start = time.perf_counter()
+    kmeans.train(points)
+    seconds = (time.perf_counter() - start) * ITERATIONS / iterations
+    row["faiss train s"] = seconds
+    row["times as fast"] = seconds / trained
+    row["faiss iterations run"] = iterations
+    costs = [float(search_all(some, targets)[1].sum(dtype=np.float64)) for targets in (centroids, kmeans.centroids)]
+    row["cost relative to faiss"] = costs[0] / costs[1] if iterations == ITERATIONS else ""
     return row

@@ -9,10 +9,7 @@ kept, no sum is taken. A loop that needs the encoder or the centroids takes thos
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.benchmarks.common import SHIPPED, TITHE, Cost, Table, cost, data
+from tests.benchmarks.common import Cost, Table, data, forecast_cost, seconds_by_stage, selection
 from tests.benchmarks.corpora import t0_texts
 from tests.benchmarks.precomputed import D, K, write_corpus
 from tithe.embedders.lexical import FIT_CHARACTERS, FIT_RECORDS, LexicalEncoder
@@ -57,7 +54,8 @@ def _vectors(n: int, folder: Path) -> Table:
     corpus = folder / "c.parquet"
     write_corpus(corpus, n)
     _say("corpus written")
-    stages, spent = _tithe(corpus, folder, "--encoder", "column:emb", "--clusters", str(K))
+    manifest, spent = selection(corpus, folder, "--encoder", "column:emb", "--clusters", str(K))
+    stages = seconds_by_stage(manifest)
     _say(f"tithe: {spent}, {stages}")
     rows = pq.read_table(folder / "s.parquet.rows.parquet")["row"].to_numpy()
     centroids = _centroids(folder)
@@ -76,7 +74,8 @@ def _vectors(n: int, folder: Path) -> Table:
 
 
 def _t0(t0: Path, folder: Path) -> Table:
-    stages, spent = _tithe(t0, folder)
+    manifest, spent = selection(t0, folder)
+    stages = seconds_by_stage(manifest)
     texts = t0_texts(t0)
     encoder = LexicalEncoder()
     some = np.random.default_rng(0).choice(len(texts), min(FIT_RECORDS, len(texts)), replace=False)
@@ -90,14 +89,6 @@ def _t0(t0: Path, folder: Path) -> Table:
         if name not in limits:
             table.append(_row("T0", name, stages[name], None))
     return [*table, *_whole("T0", spent, t0)]
-
-
-def _tithe(corpus: Path, folder: Path, *arguments: str) -> tuple[dict[str, float], Cost]:
-    subset = folder / "s.parquet"
-    options = ("-o", str(subset), "--work-dir", str(folder / "work"), "--force", "--quiet")
-    spent = cost([*TITHE, "select", str(corpus), *options, *arguments])
-    manifest = json.loads((folder / "s.parquet.manifest.json").read_text())
-    return {stage["stage"]: stage["seconds"] for stage in manifest["run"]["stages"]}, spent
 
 
 def _centroids(folder: Path) -> np.ndarray:
@@ -141,19 +132,16 @@ def _row(corpus: str, stage: str, seconds: float, limit: float | None) -> dict[s
 
 def _whole(name: str, spent: Cost, corpus: Path, *arguments: str) -> Table:
     """The whole process, and what --dry-run says of it."""
-    command = [*TITHE, "select", str(corpus), "--dry-run", "--quiet", *arguments]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, env=SHIPPED).stdout
-    seconds = float(re.findall(r"time +about ([\d,]+) s", said)[0].replace(",", ""))
-    memory = re.findall(r"memory +about (.*)", said)[0]
+    forecast = forecast_cost(corpus, *arguments)
     peak = f"whole process, {spent.peak_mib:,.0f} MiB at the peak"
     return [
         {"corpus": name, "stage": peak, "seconds": spent.seconds, "plain loop, s": "", "ratio": ""},
         {
             "corpus": name,
-            "stage": f"forecast by --dry-run, {memory}",
-            "seconds": seconds,
+            "stage": f"forecast by --dry-run, {forecast.peak_mib:,.0f} MiB",
+            "seconds": forecast.seconds,
             "plain loop, s": "",
-            "ratio": seconds / spent.seconds,
+            "ratio": forecast.seconds / spent.seconds,
         },
     ]
 

@@ -17,6 +17,7 @@ from tithe.selection.clustering import (
     Clustering,
     cluster,
     train,
+    training_searches,
     training_visits,
 )
 from tithe.selection.nearest import search_all
@@ -147,3 +148,13 @@ def test_progress_counts_no_more_than_was_announced(points: np.ndarray) -> None:
     visits: list[int] = []
     train(points[:3000], 20, seed=0, advance=visits.append)
     assert 3000 <= sum(visits) <= training_visits(3000, 20)
+
+
+@pytest.mark.parametrize("k", [4095, 4096, 20_000])
+def test_searches_of_the_training_are_its_visits_and_the_seeding(k: int) -> None:
+    points = 50 * k
+    anew, hinted, searches = training_searches(points, k)
+    seeding = anew + hinted - training_visits(points, k)
+    assert 0 < seeding < training_visits(points, k)
+    # Only by cells does a search start from hints, in all iterations but the first of each stage.
+    assert (hinted > anew > 0) is (searches > 0) is (k >= 4096)

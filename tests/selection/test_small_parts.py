@@ -20,7 +20,7 @@ from tithe.selection.bad_records import PLACES_KEPT, BadRecords
 from tithe.selection.clustering import BLOCK
 from tithe.selection.errors import TitheError
 from tithe.selection.parallel import chained, ordered_map
-from tithe.selection.reservoir import Reservoir
+from tithe.selection.reservoir import Reservoir, VectorReservoir
 from tithe.selection.weights import summarize, tempered
 from tithe.selection.work.spool import Spool
 
@@ -68,6 +68,32 @@ def test_a_reservoir_is_uniform_and_does_not_depend_on_how_the_stream_is_cut() -
     for start in range(0, 100, 3):
         cut.extend(range(start, min(start + 3, 100)))
     assert cut.items == whole.items
+
+
+def test_a_reservoir_of_vectors_is_uniform_and_does_not_depend_on_how_the_stream_is_cut() -> None:
+    stream = np.arange(50, dtype=np.float32)[:, None]
+    hits = np.zeros(50)
+    for seed in range(2000):
+        sample = VectorReservoir(10, np.random.default_rng(seed))
+        cut = VectorReservoir(10, np.random.default_rng(seed))
+        sample.extend(stream)
+        for start in range(0, 50, 7):
+            cut.extend(stream[start : start + 7])
+        found = sample.vectors()
+        assert found.shape == (10, 1)
+        assert np.array_equal(cut.vectors(), found)
+        hits[found[:, 0].astype(int)] += 1
+    deviation = (hits / 2000 - 0.2) / np.sqrt(0.2 * 0.8 / 2000)
+    assert np.abs(deviation).max() < 4.5
+
+    few = VectorReservoir(10, np.random.default_rng(1))
+    assert len(few.vectors()) == 0
+    few.extend(stream[:4])
+    assert sorted(few.vectors()[:, 0].tolist()) == [0, 1, 2, 3]
+    none = VectorReservoir(0, np.random.default_rng(1))
+    none.extend(stream)
+    none.extend(stream)
+    assert none.vectors().shape == (0, 1)
 
 
 def test_ordered_map_keeps_order_and_never_runs_ahead_of_its_consumer() -> None:
