@@ -30,6 +30,7 @@ NAMES = (
     "precomputed",
     "kmeans",
     "large_k",
+    "many_clusters",
     "blas",
     "threads",
     "state",

@@ -5,24 +5,18 @@ most means are far from everything else. Costs are those of exact assignment, on
 iterations over all points; ours sees `training_points`. Of two million points and 20,000 clusters, which take faiss
 hours, it makes one iteration, and its seconds are that one's times 25, unless TITHE_LARGE_K=full is set: then it makes
 all, and their cost is compared.
-
-The last table is of whole selections among many clusters, where there is room for ten million vectors in Parquet, and
-of what `--dry-run` forecasts of them.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tests.benchmarks.common import Table, forecast_cost, seconds_by_stage, selection
-from tests.benchmarks.precomputed import made_vectors, write_corpus
+from tests.benchmarks.common import Table
+from tests.benchmarks.precomputed import made_vectors
 from tithe.selection.blas import load_faiss
 from tithe.selection.clustering import BLOCK, cluster, train, training_points
 from tithe.selection.nearest import search_all
@@ -38,61 +32,23 @@ SIZES = (
     (2_000_000, 20_000, training_points(20_000), 1),
 )
 
-# Vectors and clusters of whole selections.
-WHOLE, WHOLE_CLUSTERS = 10_000_000, (20_000, 100_000)
-
 # Points on which costs are compared.
 COMPARED = 100_000
 
 
-def run() -> list[Table]:
-    """Two tables, a row for each size; what is known so far is printed on the way."""
-    return [_beside_faiss(SIZES), _whole()]
-
-
-def run_quick() -> list[Table]:
-    """The smallest size alone, and faiss's time from one iteration."""
-    return [_beside_faiss(((*SIZES[0][:3], 1),))]
-
-
-def _beside_faiss(sizes: tuple[tuple[int, int, int, int], ...]) -> Table:
+def run(sizes: tuple[tuple[int, int, int, int], ...] = SIZES) -> list[Table]:
+    """One table: a row for each size; what is known so far is printed on the way."""
     full = os.environ.get("TITHE_LARGE_K") == "full"
     rows: Table = []
     for n, k, training, iterations in sizes:
         rows.append(_row(n, k, training, ITERATIONS if full else iterations))
         print(rows[-1], flush=True)
-    return rows
+    return [rows]
 
 
-def _whole() -> Table:
-    rows: Table = []
-    Path("build").mkdir(exist_ok=True)
-    with TemporaryDirectory(dir="build") as name:
-        if shutil.disk_usage(name).free < 1400 * WHOLE:
-            return rows
-        corpus = Path(name, "c.parquet")
-        write_corpus(corpus, WHOLE)
-        for k in WHOLE_CLUSTERS:
-            arguments = ("--encoder", "column:emb", "--clusters", str(k), "--size", str(2 * k))
-            forecast = forecast_cost(corpus, *arguments)
-            manifest, spent = selection(corpus, Path(name), *arguments)
-            stages = seconds_by_stage(manifest)
-            rows.append(
-                {
-                    "vectors": WHOLE,
-                    "k": k,
-                    "train s": stages["train"],
-                    "assign s": stages["assign"],
-                    "process s": spent.seconds,
-                    "forecast": forecast.seconds / spent.seconds,
-                    "peak MiB": spent.peak_mib,
-                    "forecast of it": forecast.peak_mib / spent.peak_mib,
-                    "recall": f"{manifest['assignment']['recall']:.3f}",
-                    "cost of assignment": f"{manifest['assignment']['cost_ratio']:.4f}",
-                }
-            )
-            print(rows[-1], flush=True)
-    return rows
+def run_quick() -> list[Table]:
+    """The smallest size alone, and faiss's time from one iteration."""
+    return run(((*SIZES[0][:3], 1),))
 
 
 def _row(n: int, k: int, training: int, iterations: int) -> dict[str, object]:
