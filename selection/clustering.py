@@ -45,6 +45,9 @@ _SEEDING_ROUNDS, _SEEDING_POINTS = 8, 8
 # How much more than the nearest centroids those found by cells may cost, in training and for the records' clusters.
 _TOLERANCE, _FINAL_TOLERANCE = 0.01, 0.005
 
+# Attempts to make the search for the records' clusters, which takes long enough for it.
+_FINAL_ATTEMPTS = 4
+
 # Records of which the nearest centroid is looked up to state what came of it.
 _CHECKED = 8192
 
@@ -116,8 +119,8 @@ def training_visits(points: int, k: int) -> int:
 def training_searches(points: int, k: int) -> tuple[int, int, int]:
     """For how many records `train` searches among k centroids: anew, and from hints; and how many searches it makes.
 
-    At most. The seeding, whose rounds search among their share of the centroids, counts as one search among all of
-    them, or, by cells, as a search each.
+    At most, where records differ. The seeding, whose rounds search among their share of the centroids, counts as one
+    search among all of them, or, by cells, as a search each.
     """
     stages = _stages(points, k)
     if k < cells.LARGE:
@@ -256,23 +259,31 @@ def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
     """k of the points, far from one another: k-means++ in rounds.
 
     Arthur & Vassilvitskii (2007) draw each point in proportion to its squared distance to those drawn before;
-    here a round draws k / ROUNDS at once, as in Bahmani et al. (2012), so the whole costs one search of k centroids.
+    here a round draws k / ROUNDS at once, as in Bahmani et al. (2012), so the whole costs one search of k centroids. Of
+    equal points a round keeps one; where that leaves too few, more rounds follow.
     """
-    chosen = np.sort(rng.choice(len(points), -(-k // _SEEDING_ROUNDS), replace=False))
+    a_round = -(-k // _SEEDING_ROUNDS)
+    drawn = [_different(points, rng.choice(len(points), a_round, replace=False))]
     nearest = np.full(len(points), np.inf, np.float32)
-    drawn = [chosen]
     while (left := k - sum(map(len, drawn))) > 0:
         _, found = search_all(points, make_search(points[drawn[-1]], points, _TOLERANCE))
         np.minimum(nearest, found, out=nearest)
         nearest[drawn[-1]] = 0.0
         mass = nearest.astype(np.float64)
-        take = min(left, len(drawn[0]), np.count_nonzero(mass))
-        if take == 0:  # fewer than k different points: any will do, empty clusters are dropped later
+        take = min(left, a_round, np.count_nonzero(mass))
+        # Hardly k different points: any will do, empty clusters are dropped later.
+        if take == 0 or len(drawn) == 2 * _SEEDING_ROUNDS:
             rest = np.setdiff1d(np.arange(len(points)), np.concatenate(drawn))
             drawn.append(rest[:left])
             break
-        drawn.append(np.sort(rng.choice(len(points), take, replace=False, p=mass / mass.sum())))
+        drawn.append(_different(points, rng.choice(len(points), take, replace=False, p=mass / mass.sum())))
     return points[np.concatenate(drawn)]
+
+
+def _different(points: Vectors, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of the rows, ascending, those whose points are not equal to that of a lower one."""
+    rows = np.sort(rows)
+    return rows[np.sort(np.unique(points[rows], axis=0, return_index=True)[1])]
 
 
 def _stages(points: int, k: int) -> list[tuple[int, int]]:
@@ -283,7 +294,7 @@ def _stages(points: int, k: int) -> list[tuple[int, int]]:
 
 def final_search(centroids: Vectors, trial: Vectors) -> Search:
     """The search by which `cluster` assigns records like those of `trial`."""
-    return make_search(centroids, trial, _FINAL_TOLERANCE)
+    return make_search(centroids, trial, _FINAL_TOLERANCE, attempts=_FINAL_ATTEMPTS)
 
 
 def looked_up_at_random(records: int) -> npt.NDArray[np.int64]:
