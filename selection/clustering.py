@@ -262,15 +262,15 @@ def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
     here a round draws k / ROUNDS at once, as in Bahmani et al. (2012), so the whole costs one search of k centroids. Of
     equal points a round keeps one; where that leaves too few, more rounds follow.
     """
-    a_round = -(-k // _SEEDING_ROUNDS)
-    drawn = [_different(points, rng.choice(len(points), a_round, replace=False))]
+    per_round = -(-k // _SEEDING_ROUNDS)
+    drawn = [_different(points, rng.choice(len(points), per_round, replace=False))]
     nearest = np.full(len(points), np.inf, np.float32)
     while (left := k - sum(map(len, drawn))) > 0:
         _, found = search_all(points, make_search(points[drawn[-1]], points, _TOLERANCE))
         np.minimum(nearest, found, out=nearest)
         nearest[drawn[-1]] = 0.0
         mass = nearest.astype(np.float64)
-        take = min(left, a_round, np.count_nonzero(mass))
+        take = min(left, per_round, np.count_nonzero(mass))
         # Hardly k different points: any will do, empty clusters are dropped later.
         if take == 0 or len(drawn) == 2 * _SEEDING_ROUNDS:
             rest = np.setdiff1d(np.arange(len(points)), np.concatenate(drawn))

@@ -110,14 +110,8 @@ def forecast(
         bad = BadRecords(options.on_bad_record)
         with progress("read", corpus.known_rows, "records") as advance:
             if isinstance(encoder, RecordEncoder):
-                trial = try_vectors(
-                    encoder,
-                    corpus,
-                    bad,
-                    normalize=options.unit_length,
-                    keep=_for_searches(options, corpus),
-                    advance=advance,
-                )
+                keep = _vectors_to_search(options, corpus)
+                trial = try_vectors(encoder, corpus, bad, normalize=options.unit_length, keep=keep, advance=advance)
             else:
                 assert rule is not None
                 trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
@@ -150,8 +144,8 @@ def forecast(
     )
 
 
-def _for_searches(options: Options, corpus: Corpus) -> int:
-    """How many of the vectors a trial of the search for centroids needs: none for few, of which the rate is known."""
+def _vectors_to_search(options: Options, corpus: Corpus) -> int:
+    """How many vectors a trial of the search for centroids needs: none where its rate is the same for all vectors."""
     clusters = options.clusters or math.isqrt(corpus.known_rows or 0)
     return clusters + workers() * BLOCK if clusters >= cells.LARGE else 0
 

@@ -136,8 +136,7 @@ class SearchRates:
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # as in the clustering
 def search_rates(vectors: Vectors, k: int, dimensions: int) -> SearchRates:
-    """Tried with k of `vectors`, shape (m, d), for centroids, and the rest for points; with made ones, if too
-    few are left.
+    """Tried with k of `vectors`, shape (m, d), for centroids, and the rest for points; with made ones if those are few.
 
     Among many centroids, a search is the faster the more they differ in their distance to a point; made ones do not
     differ as much as those of most corpora.

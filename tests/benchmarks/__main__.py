@@ -37,6 +37,7 @@ NAMES = (
     "limits",
     "engines",
     "resume",
+    "append",
 )
 
 _MARKED = re.compile(r"(<!-- table (\w+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -17,16 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.common import TITHE, Table, cost
-from tests.benchmarks.precomputed import K, write_corpus
+from tests.benchmarks.precomputed import K, has_room, write_corpus
 from tithe.embedders.registry import make_encoder
 from tithe.selection.engines.engine import InParts
 from tithe.selection.options import Options
 from tithe.selection.pipeline import select
 
 SIZES = (1_000_000, 10_000_000)
-
-# Bytes on disk for each vector, of the corpus and of what a run needs besides.
-_ROOM = 1400
 
 
 def run(sizes: tuple[int, ...] = SIZES) -> list[Table]:
@@ -37,7 +34,7 @@ def run(sizes: tuple[int, ...] = SIZES) -> list[Table]:
     with tempfile.TemporaryDirectory(dir="build") as name:
         folder = Path(name)
         for n in sizes:
-            if shutil.disk_usage(folder).free < _ROOM * n:
+            if not has_room(folder, n):
                 continue
             corpus = folder / "c.parquet"
             write_corpus(corpus, n)

@@ -9,7 +9,6 @@ kept, no sum is taken. A loop that needs the encoder or the centroids takes thos
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 
 from tests.benchmarks.common import Cost, Table, data, forecast_cost, seconds_by_stage, selection
 from tests.benchmarks.corpora import t0_texts
-from tests.benchmarks.precomputed import D, K, write_corpus
+from tests.benchmarks.precomputed import D, K, has_room, write_corpus
 from tithe.embedders.lexical import FIT_CHARACTERS, FIT_RECORDS, LexicalEncoder
 from tithe.selection.blas import load_faiss
 
@@ -43,7 +42,7 @@ def _run(n: int) -> list[Table]:
     Path("build").mkdir(exist_ok=True)
     tables = []
     with tempfile.TemporaryDirectory(dir="build") as name:
-        if shutil.disk_usage(name).free > 1400 * n:
+        if has_room(Path(name), n):
             tables.append(_vectors(n, Path(name)))
         if (t0 := data("t0.parquet")) is not None:
             tables.append(_t0(t0, Path(name)))

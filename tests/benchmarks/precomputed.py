@@ -60,6 +60,11 @@ def write_corpus(path: Path, n: int) -> None:
             start += len(vectors)
 
 
+def has_room(folder: Path, n: int) -> bool:
+    """Whether the folder's disk has room for such a corpus, and what is selected from it."""
+    return shutil.disk_usage(folder).free > 1400 * n
+
+
 def run() -> list[Table]:
     """One table: a row for each size and program."""
     with tempfile.TemporaryDirectory(dir="build") as name:
@@ -91,7 +96,7 @@ def run() -> list[Table]:
                 "ratio": statistics.median(b.seconds / a.seconds for a, b in zip(ours, theirs, strict=True)),
             },
         ]
-        if shutil.disk_usage(folder).free > 14 << 30:
+        if has_room(folder, 10_000_000):
             write_corpus(corpus, 10_000_000)
             ten = cost(_tithe(corpus, folder))
             rows.append(
