@@ -16,12 +16,10 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from tithe.selection.nearest import Distances, Labels, Search, Vectors, exact, search_all
+from tithe.selection.parallel import ordered_map
 
 # Targets from which on cells pay (tests/benchmarks/large_k.py).
 LARGE = 4096
-
-# Points of which the nearest target is looked up, to learn how many cells to look into.
-TRIAL = 2048
 
 # Cells for each √k, and the size of the largest in terms of the average: a large one is looked into by many points.
 _CELLS, _LARGEST = 8, 2
@@ -38,11 +36,11 @@ _HINTED_PROBES = 4
 _ROWS = 128
 
 
-def make_search(targets: Vectors, points: Vectors, tolerance: float, *, attempts: int = 1) -> Search:
+def make_search(targets: Vectors, trial: Vectors, tolerance: float, *, attempts: int = 1) -> Search:
     """The exact search of few targets; of many, one by cells, unless that would not be faster.
 
-    What it finds for points like the first of `points` costs about 1 + tolerance times what the exact search finds, or
-    less, in the sum of squared distances. Cells start from random targets, and how many have to be looked into depends
+    What it finds for points like those of `trial` costs about 1 + tolerance times what the exact search finds, or less,
+    in the sum of squared distances. Cells start from random targets, and how many have to be looked into depends
     on luck, by a factor of five: of some `attempts` the fastest is taken.
     """
     if len(targets) < LARGE:
@@ -50,7 +48,7 @@ def make_search(targets: Vectors, points: Vectors, tolerance: float, *, attempts
     fastest, least = exact(targets), float(len(targets))
     for attempt in range(attempts):
         cells = Cells.of(targets, attempt)
-        probes = _fewest_probes(cells, points[:TRIAL], tolerance)
+        probes = _fewest_probes(cells, trial, tolerance)
         # To gather a point for one more cell takes as long as to compare it with some more targets.
         compared = len(cells.means) + probes * (len(targets) / len(cells.means) + _GATHERING)
         if compared < least:
@@ -166,14 +164,18 @@ def means(points: Vectors, labels: Labels, previous: Vectors) -> Vectors:
 def _fewest_probes(cells: Cells, trial: Vectors, tolerance: float) -> int:
     """The fewest cells to look into so that the mean squared distance is at most 1 + tolerance times the least."""
     halves, mean_halves = _half_squares(cells.targets), _half_squares(cells.means)
-    total = np.zeros(len(cells.means))
-    for start in range(0, len(trial), _ROWS):
-        rows = trial[start : start + _ROWS]
+
+    def least(rows: Vectors) -> npt.NDArray[np.float64]:
+        """Sums of squared distances to the nearest target in one cell, in two cells, and so on."""
         squares = np.einsum("ij,ij->i", rows, rows)[:, None]
         distances = np.maximum(squares + 2 * (halves - rows @ cells.targets.T), 0)
         order = np.argsort(mean_halves - rows @ cells.means.T, axis=1, kind="stable")
         nearest = np.minimum.reduceat(distances, cells.bounds[:-1], axis=1)
-        total += np.minimum.accumulate(np.take_along_axis(nearest, order, axis=1), axis=1).sum(axis=0)
+        return np.minimum.accumulate(np.take_along_axis(nearest, order, axis=1), axis=1).sum(axis=0, dtype=np.float64)
+
+    total = np.zeros(len(cells.means))
+    for sums in ordered_map(least, (trial[start : start + _ROWS] for start in range(0, len(trial), _ROWS))):
+        total += sums
     return 1 + int(np.argmax(total <= (1 + tolerance) * total[-1]))
 
 

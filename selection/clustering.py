@@ -29,8 +29,9 @@ POINTS_PER_CENTRE, _FEWER_POINTS = 256, 32
 # Points that a sample for many centres has at least.
 _MANY_POINTS = POINTS_PER_CENTRE * 4096
 
-# Points that `cluster` needs to try out a search.
-TRIAL = cells.TRIAL
+# Points on which the search for the records' clusters is tried out (of fewer, the luckiest attempt would be taken for
+# the fastest), and a search of the training.
+TRIAL, _TRAINING_TRIAL = 8192, 2048
 
 # Share of the sample and iterations of each stage of the training: together less than 4 passes over the sample where
 # faiss.Kmeans makes 25, at no higher cost, since the start is better. Twice as many passes would lower it by 0.3%.
@@ -96,7 +97,11 @@ def train(sample: Vectors, k: int, *, seed: int, advance: Callable[[int], object
         part = sample[:points]
         labels, previous = None, None
         for _ in range(iterations):
-            search = make_search(centroids, part, _TOLERANCE) if labels is None else make_hinted_search(centroids)
+            search = (
+                make_search(centroids, part[:_TRAINING_TRIAL], _TOLERANCE)
+                if labels is None
+                else make_hinted_search(centroids)
+            )
             labels, _ = search_all(part, search, advance, hints=labels)
             if previous is not None and np.array_equal(labels, previous):
                 break
@@ -266,7 +271,7 @@ def _spread_out(points: Vectors, k: int, rng: np.random.Generator) -> Vectors:
     drawn = [_different(points, rng.choice(len(points), per_round, replace=False))]
     nearest = np.full(len(points), np.inf, np.float32)
     while (left := k - sum(map(len, drawn))) > 0:
-        _, found = search_all(points, make_search(points[drawn[-1]], points, _TOLERANCE))
+        _, found = search_all(points, make_search(points[drawn[-1]], points[:_TRAINING_TRIAL], _TOLERANCE))
         np.minimum(nearest, found, out=nearest)
         nearest[drawn[-1]] = 0.0
         mass = nearest.astype(np.float64)
@@ -294,7 +299,7 @@ def _stages(points: int, k: int) -> list[tuple[int, int]]:
 
 def final_search(centroids: Vectors, trial: Vectors) -> Search:
     """The search by which `cluster` assigns records like those of `trial`."""
-    return make_search(centroids, trial, _FINAL_TOLERANCE, attempts=_FINAL_ATTEMPTS)
+    return make_search(centroids, trial[:TRIAL], _FINAL_TOLERANCE, attempts=_FINAL_ATTEMPTS)
 
 
 def looked_up_at_random(records: int) -> npt.NDArray[np.int64]:
