@@ -132,7 +132,7 @@ def _evidence_lines(manifest: dict[str, Any]) -> list[str]:
     estimate = evidence["estimate"]
     if estimate is not None:
         interval = (
-            f"by the {estimate['from']} alone; --score-subset gives an interval"
+            f"(no interval: {estimate['no_interval']})"
             if estimate["low"] is None
             else f"({estimate['low']:.4g} to {estimate['high']:.4g} with 95% confidence)"
         )

@@ -24,13 +24,11 @@ from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.shapes import replicated, resampled, scaled
 from tithe.selection.stages import Stages
+from tithe.selection.streams import Stream, generator
 from tithe.selection.validation import Validation
 from tithe.selection.weights import tempered
 
 Notify = Callable[[str], object]
-
-# See groundwork.py for the other streams.
-_DRAWING_STREAM, _VALIDATION_STREAM, _COPIES_STREAM, _NESTED_STREAM = 2, 3, 7, 9
 
 
 def choose(
@@ -104,13 +102,14 @@ def choose(
 def draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgement) -> list[tuple[Design, Sample]]:
     """A design and a sample for each size, the largest first."""
     scores, order = judgement.scores.values, ground.order if judgement.order is None else judgement.order
+    given = frame.given + judgement.proxy.losses.tobytes()
     largest, *smaller = ground.plan.sizes
     design = make_design(options, frame, scores, order, largest)
-    sample = design.draw(np.random.default_rng([options.seed, _DRAWING_STREAM]))
+    sample = design.draw(generator(options.seed, Stream.DRAWING, given=given))
     drawn = [(design, sample)]
     for number, size in enumerate(smaller):
         phase = second_phase(options, frame, scores, order, sample, size)
-        sample = thinned(sample, phase, np.random.default_rng([options.seed, _NESTED_STREAM, number]))
+        sample = thinned(sample, phase, generator(options.seed, Stream.NESTED, number, given=given))
         drawn.append((make_design(options, frame, scores, order, size), sample))
     return drawn
 
@@ -120,7 +119,7 @@ def repeats(
 ) -> npt.NDArray[np.int64] | None:
     """How often each selected record comes, where records stand for the weights. Those of a cluster make up for each
     other. Of a budget of tokens, there are as many lines as have so many."""
-    rng = np.random.default_rng([options.seed, _COPIES_STREAM])
+    rng = generator(options.seed, Stream.COPIES, given=sample.positions.tobytes())
     if options.shape == "replicate":
         alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
         tokens = None
@@ -153,7 +152,7 @@ def loss_sources(options: Options) -> tuple[LossSource, LossSource]:
 def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64]:
     """Which of the usable records `--validate` asks about: a simple random sample, the same in every round."""
     assert options.validate is not None
-    rng = np.random.default_rng([options.cluster_seed, _VALIDATION_STREAM])
+    rng = generator(options.cluster_seed, Stream.VALIDATION)
     return distinct(records, min(options.validate, records), rng)
 
 

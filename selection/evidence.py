@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from tithe.selection.clustering import Clustering
 from tithe.selection.designs import variance
 from tithe.selection.designs.base import Design
 from tithe.selection.designs.sampling import Sample
+from tithe.selection.interval import CONFIDENCE, TOO_FEW, skewed_interval
 from tithe.selection.per_record import Derived, PerRecord, extremes, totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import distances_to_the_power
 from tithe.selection.validation import Validation
 
 Floats = npt.NDArray[np.float64]
-
-CONFIDENCE = 0.95
 
 # An expected error of this much of uniform's, or more, is no gain worth naming.
 _NO_GAIN = 0.95
@@ -135,9 +133,14 @@ def forecast_from_probes(design: Design, proxy: Proxy, stands_for: PerRecord, re
 
 def estimate_from_subset(design: Design, sample: Sample, losses: Floats, *, population: int) -> dict[str, Any]:
     """The mean loss by the subset, with an interval by the variance of the design that drew it."""
-    total = float(sample.weights @ losses)
-    error = math.sqrt(design.estimated_variance(sample, losses))
-    return _interval(total / population, error / population, len(losses) - 1, "subset")
+    added, open_ = sample.weights * losses, sample.probabilities < 1.0
+    by_chance = float(added[open_].sum())
+    certain = float(added.sum()) - by_chance
+    deviations = design.deviations(sample, losses)[open_]
+    interval = skewed_interval(by_chance, deviations, int(np.count_nonzero(losses[open_])))
+    if not open_.any():
+        interval = (0.0, 0.0)
+    return _estimate("subset", by_chance + certain, deviations, interval, population, certain)
 
 
 def estimate_from_validation(
@@ -149,10 +152,14 @@ def estimate_from_validation(
     """
     differences = validation.losses - validation.proxies
     count, mean = len(differences), float(np.average(differences, weights=copies))
+    apart = differences - mean
     if copies is not None:  # a ratio of two sums over the sample
-        differences = copies / copies.mean() * (differences - mean)
-    error = math.sqrt(float(differences.var(ddof=1)) / count * (1 - count / population))
-    return _interval(mean_proxy + mean, error, count - 1, "validation")
+        apart = copies / copies.mean() * apart
+    deviations = apart * math.sqrt((1 - count / population) / (count * (count - 1)))
+    interval = skewed_interval(mean_proxy + mean, deviations, int(np.count_nonzero(validation.losses)))
+    if count == population:
+        interval = (mean_proxy + mean, mean_proxy + mean)
+    return _estimate("validation", mean_proxy + mean, deviations, interval, 1)
 
 
 def estimate_from_probes(proxy: Proxy, mean_proxy: float) -> dict[str, Any]:
@@ -164,6 +171,28 @@ def estimate_from_probes(proxy: Proxy, mean_proxy: float) -> dict[str, Any]:
         "standard_error": None,
         "confidence": CONFIDENCE,
         "from": proxy.name,
+        "no_interval": f"by the {proxy.name} alone; --score-subset or --validate gives one",
+    }
+
+
+def _estimate(
+    source: str,
+    total: float,
+    deviations: Floats,
+    interval: tuple[float, float] | None,
+    population: int,
+    certain: float = 0.0,
+) -> dict[str, Any]:
+    """An estimated mean for the manifest, from a total; the interval is that of what is left besides `certain`."""
+    low, high = (None, None) if interval is None else ((certain + limit) / population for limit in interval)
+    return {
+        "mean_loss": total / population,
+        "low": low,
+        "high": high,
+        "standard_error": float(np.linalg.norm(deviations)) / population,
+        "confidence": CONFIDENCE,
+        "from": source,
+        "no_interval": TOO_FEW if interval is None else None,
     }
 
 
@@ -207,15 +236,3 @@ def histogram(corpus: PerRecord, sample: Sample, *, logarithmic: bool) -> dict[s
 def _bins(edges: Floats, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """The bin of each value, which lies within the edges; the last bin holds the last edge, too."""
     return np.minimum(np.searchsorted(edges, values.astype(np.float64), side="right"), _BINS) - 1
-
-
-def _interval(mean: float, error: float, freedom: int, source: str) -> dict[str, Any]:
-    margin = float(special.stdtrit(max(freedom, 1), (1 + CONFIDENCE) / 2)) * error
-    return {
-        "mean_loss": mean,
-        "low": mean - margin,
-        "high": mean + margin,
-        "standard_error": error,
-        "confidence": CONFIDENCE,
-        "from": source,
-    }

@@ -29,6 +29,7 @@ from tithe.selection.per_record import NOBODY, PerRecord
 from tithe.selection.plan import Plan
 from tithe.selection.spilled import Spilled
 from tithe.selection.stages import Stages
+from tithe.selection.streams import Stream, generator
 from tithe.selection.tokens import but_late, count_tokens
 from tithe.selection.work.folder import WorkFolder, writing
 
@@ -37,9 +38,6 @@ Floats = npt.NDArray[np.float64]
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
 _VERSION = 3
-
-# Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
-TRAINING_STREAM = 1
 
 _CENTROIDS = ("centroids", "trial")
 _ARRAYS = ("labels", "squared_distances", "centres", "centre_vectors")
@@ -212,7 +210,7 @@ def find_centroids(
         centroids, trial = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _CENTROIDS)
         return centroids, trial
     with stages("draw training points", records) as advance:
-        rng = np.random.default_rng([options.cluster_seed, TRAINING_STREAM])
+        rng = generator(options.cluster_seed, Stream.TRAINING)
         points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
         raise TitheError(f"{options.first_input}: none of the {records} records can be used")

@@ -7,8 +7,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from tithe.selection.checks import check_inputs, check_outputs, notices
 from tithe.selection.choose import Notify, choose, loss_sources
 from tithe.selection.clusters_file import clusters_table, write_clusters
@@ -27,12 +25,10 @@ from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, stage
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.shapes import line_order
 from tithe.selection.stages import Progress, Stages, no_progress
+from tithe.selection.streams import Stream, entropy, generator
 from tithe.selection.subset import write_subset
 from tithe.selection.weights import WeightSummary, summarize
 from tithe.selection.work.folder import open_work_folder
-
-# See groundwork.py for the other streams.
-_LINES_STREAM = 8
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def select(
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
-            frame = draw_up(options, ground, excluded, marks, stages)
+            frame = draw_up(options, ground, digests, excluded, marks, stages)
             outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):
@@ -144,12 +140,12 @@ def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome,
             weight_column=options.weight_column,
             weights_as=options.shape,
             repeats=outcome.repeats,
-            seed=(options.seed, _LINES_STREAM),
+            seed=entropy(options.seed, Stream.LINES),
         )
     else:
         lines = None
         if outcome.repeats is not None:
-            lines = line_order(outcome.repeats, np.random.default_rng([options.seed, _LINES_STREAM]))
+            lines = line_order(outcome.repeats, generator(options.seed, Stream.LINES))
         write_subset(
             corpus,
             outcome.rows,

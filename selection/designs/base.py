@@ -56,6 +56,10 @@ class Design(Protocol):
         """
         ...
 
-    def estimated_variance(self, sample: Sample, values: Floats) -> float:
-        """The same from the drawn sample itself and y of its records, shape (s,)."""
+    def deviations(self, sample: Sample, values: Floats) -> Floats:
+        """How far what each record adds to the estimated total of y is from what those near it let expect, shape (s,).
+
+        Scaled so that the sum of the squares estimates the variance of the estimated total; 0 for records that are
+        certain. `values` are y of the records of the sample, shape (s,).
+        """
         ...

@@ -51,9 +51,8 @@ class CopiesDesign:
         weights = Derived(term, self.inner.probabilities, self.copies)
         return totals(nearest, len(losses), weights) * (losses - left_out) ** 2
 
-    def estimated_variance(self, sample: Sample, values: Floats) -> float:
-        """See Design."""
-        return self.inner.estimated_variance(sample, values * self.copies[sample.positions])
+    def deviations(self, sample: Sample, values: Floats) -> Floats:
+        return self.inner.deviations(sample, values * self.copies[sample.positions])
 
 
 @dataclass(frozen=True)

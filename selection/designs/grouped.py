@@ -206,12 +206,9 @@ class GroupDesign(PivotalDesign):
         stretches = Stretches(self.groups.codes[positions].astype(np.int64), self._units)
         return GroupChances(self.probabilities[positions], places, stretches)
 
-    def estimated_variance(self, sample: Sample, values: Floats) -> float:
-        """See Design."""
+    def deviations(self, sample: Sample, values: Floats) -> Floats:
         chances = self.chances(sample.positions)
-        return variance.estimated_pivotal_variance(
-            values, sample.probabilities, chances.places, groups=chances.stretches.of
-        )
+        return variance.pivotal_deviations(values, sample.probabilities, chances.places, groups=chances.stretches.of)
 
     @cached_property
     def _units(self) -> Floats:

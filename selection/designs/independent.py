@@ -65,11 +65,10 @@ class IndependentDesign:
         squares = left_out**2 + (losses - left_out) ** 2
         return (inverse * squares - sums * sums.sum()) / max(self._lottery, 1)
 
-    def estimated_variance(self, sample: Sample, values: Floats) -> float:
-        """See Design."""
+    def deviations(self, sample: Sample, values: Floats) -> Floats:
         shares = self._shares[sample.positions]
         counts = np.rint(sample.weights * self._lottery * shares)
-        return variance.estimated_independent_variance(values, shares, counts)
+        return variance.independent_deviations(values, shares, counts)
 
     @cached_property
     def _shares(self) -> PerRecord:

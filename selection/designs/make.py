@@ -14,9 +14,7 @@ from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
 from tithe.selection.order import RandomKeys, stable_order
 from tithe.selection.per_record import PerRecord
-
-# See groundwork.py for the other streams.
-_ORDER_STREAM = 6
+from tithe.selection.streams import Stream, entropy
 
 
 def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRecord, size: int) -> Design:
@@ -46,7 +44,7 @@ def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRec
             frame.groups, options.wanted_groups, scores, size, order, candidates=candidates, certain=certain
         )
     elif options.sampler == "simple":
-        keys = RandomKeys(len(candidates), (options.seed, _ORDER_STREAM))
+        keys = RandomKeys(len(candidates), entropy(options.seed, Stream.ORDER, given=frame.given))
         no_order = order.shuffled(keys) if isinstance(order, ClustersElsewhere) else stable_order(keys)
         design = SimpleDesign(inclusion_probabilities(scores, size, certain, candidates), no_order, size)
     else:

@@ -64,10 +64,9 @@ class PivotalDesign:
         inverse = totals(nearest, len(losses), Derived(lambda pi: inverses(pi) - (pi > 0), self.probabilities))
         return inverse * (losses - left_out) ** 2
 
-    def estimated_variance(self, sample: Sample, values: Floats) -> float:
-        """See Design."""
+    def deviations(self, sample: Sample, values: Floats) -> Floats:
         places = self.chances(sample.positions).places
-        return variance.estimated_pivotal_variance(values, sample.probabilities, places)
+        return variance.pivotal_deviations(values, sample.probabilities, places)
 
 
 class SimpleDesign(PivotalDesign):

@@ -95,11 +95,10 @@ class TokenDesign(PivotalDesign):
         tokens = np.asarray(self.tokens[positions]).astype(np.float64)
         return TokenChances(chances.probabilities, chances.places, tokens)
 
-    def estimated_variance(self, sample: Sample, values: Floats) -> float:
-        """See Design."""
+    def deviations(self, sample: Sample, values: Floats) -> Floats:
         chances = self.chances(sample.positions)
         left = unexplained(values, sample.probabilities, chances.tokens)
-        return variance.estimated_pivotal_variance(left, sample.probabilities, chances.places)
+        return variance.pivotal_deviations(left, sample.probabilities, chances.places)
 
 
 def unexplained(values: Floats, probabilities: Floats, tokens: Floats) -> Floats:

@@ -119,17 +119,20 @@ def places_in_order(masses: PerRecord, order: PerRecord, positions: Positions) -
     return places
 
 
-def estimated_pivotal_variance(
+def pivotal_deviations(
     values: Floats, probabilities: Floats, places: Floats, *, groups: Positions | None = None
-) -> float:
-    """Variance of Σ_S y/π under ordered pivotal sampling, from the sample itself: successive differences.
+) -> Floats:
+    """Deviations under ordered pivotal sampling, from the sample itself; shape (s,), 0 for records that are certain.
 
-    V̂ = s / (2 (s - 1)) Σ_i (1 - (π_i + π_{i+1}) / 2) (y_i/π_i - y_{i+1}/π_{i+1})², over neighbours in the order among
-    the s records that were not certain. Usual for systematic sampling (Wolter 2007, section 8.2), whose
-    neighbours are as far apart; it errs to the safe side where the losses drift along the order.
+    r_i = √(2/3 (1 - π_i)) (y_i/π_i - ½ (y_{i-1}/π_{i-1} + y_{i+1}/π_{i+1})), over neighbours in the order among the
+    records that were not certain; at either end √(1/2 (1 - π_i)) times the difference from the only neighbour. Σ r²
+    estimates the variance of Σ_S y/π by second differences, as is usual for systematic sampling (Wolter 2007, section
+    8.2), whose neighbours are as far apart: a drift of the losses along the order, which costs such a sample nothing,
+    counts for nothing.
 
-    Where groups are drawn from one by one, it is the sum over them. Those of which one record was drawn say nothing
-    of their variance; they are taken together as one more group (collapsed strata), which errs to the safe side.
+    Where groups are drawn from one by one, neighbours are those in a group. Groups of which one record was drawn say
+    nothing of their variance; they are taken together as one more group (collapsed strata), which errs to the safe
+    side.
 
     Args:
         values: y of the records drawn, shape (s,).
@@ -137,48 +140,56 @@ def estimated_pivotal_variance(
         places: their places in the order, shape (s,).
         groups: numbers of their groups, shape (s,).
     """
+    found = np.zeros(len(values))
     open_ = np.flatnonzero(probabilities < 1.0)
+    if len(open_) < 2:
+        return found
     order = open_[np.argsort(places[open_], kind="stable")]
-    s = len(order)
-    if s < 2:
-        return 0.0
-    z, pi = values[order] / probabilities[order], probabilities[order]
+    z, scale = values[order] / probabilities[order], np.sqrt(1.0 - probabilities[order])
     if groups is None:
-        return s / (2 * (s - 1)) * float(_differences(z, pi).sum())
+        found[order] = scale * _second_differences(z, np.ones(len(z) - 1, np.bool_))
+        return found
     of = groups[order]
-    drawn = np.bincount(of)[of]
-    inside = (of[1:] == of[:-1]) & (drawn[1:] > 1)
-    factors = np.divide(drawn, 2.0 * (drawn - 1), out=np.zeros(s), where=drawn > 1)[1:]
-    found = float((factors * _differences(z, pi))[inside].sum())
-    alone = np.flatnonzero(drawn == 1)
-    if len(alone) > 1:
-        found += len(alone) / (2 * (len(alone) - 1)) * float(_differences(z[alone], pi[alone]).sum())
+    together = of[1:] == of[:-1]
+    differences = _second_differences(z, together)
+    alone = np.flatnonzero(np.bincount(of)[of] == 1)
+    if len(alone) == 1:  # with a neighbour of another group
+        neighbour = alone[0] - 1 if alone[0] else 1
+        differences[alone] = np.sqrt(0.5) * (z[alone] - z[neighbour])
     elif len(alone):
-        pair = np.array([max(alone[0] - 1, 0), max(alone[0], 1)])  # with a neighbour of another group
-        found += 0.5 * float(_differences(z[pair], pi[pair]).sum())
+        differences[alone] = _second_differences(z[alone], np.ones(len(alone) - 1, np.bool_))
+    found[order] = scale * differences
     return found
 
 
-def estimated_independent_variance(values: Floats, shares: Floats, counts: Floats) -> float:
-    """Variance of (1/s) Σ y/p over independent draws, from the draws: Σ (y/p - mean)² / (s (s - 1)).
+def independent_deviations(values: Floats, shares: Floats, counts: Floats) -> Floats:
+    """Deviations under independent draws, √(c / (s (s - 1))) (y/p - mean of y/p), from the draws; shape (m,).
 
     Args:
         values: y of the distinct records drawn, shape (m,).
         shares: their probabilities p of being drawn in one draw, shape (m,); 0 for those drawn with certainty.
-        counts: how often each was drawn, shape (m,).
+        counts: how often c each was drawn, shape (m,).
     """
+    found = np.zeros(len(values))
     open_ = shares > 0
     s = float(counts[open_].sum())
-    if s < 2:
-        return 0.0
-    expanded = values[open_] / shares[open_]
-    mean = float(counts[open_] @ expanded) / s
-    return float(counts[open_] @ (expanded - mean) ** 2) / (s * (s - 1))
+    if s >= 2:
+        expanded = values[open_] / shares[open_]
+        mean = float(counts[open_] @ expanded) / s
+        found[open_] = np.sqrt(counts[open_] / (s * (s - 1))) * (expanded - mean)
+    return found
 
 
-def _differences(z: Floats, pi: Floats) -> Floats:
-    """(1 - (π_i + π_{i+1}) / 2) (z_i - z_{i+1})² of neighbours."""
-    return (1.0 - (pi[1:] + pi[:-1]) / 2) * np.diff(z) ** 2
+def _second_differences(z: Floats, together: npt.NDArray[np.bool_]) -> Floats:
+    """√(c / (c + 1)) (z_i - the mean of its c neighbours), of which there are up to two; 0 where there are none.
+
+    `together`, shape (len(z) - 1,), says which of the z are neighbours of the next one.
+    """
+    before, after = np.concatenate([[False], together]), np.concatenate([together, [False]])
+    count = before.astype(np.float64) + after
+    around = np.where(before, np.roll(z, 1), 0.0) + np.where(after, np.roll(z, -1), 0.0)
+    mean = np.divide(around, count, out=z.copy(), where=count > 0)
+    return np.sqrt(count / (count + 1)) * (z - mean)
 
 
 def _reach(distance: Floats) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,6 +42,8 @@ class Frame:
     """Records left out by `--never` besides."""
     duplicates: int | None = None
     """Records left out since another stands for them; None: there was no `--dedup`."""
+    given: bytes = b""
+    """What an earlier draw can have had a say in; see streams.py."""
 
     @property
     def certain(self) -> Positions:
@@ -71,13 +75,19 @@ class Frame:
 
 
 def draw_up(
-    options: Options, ground: Groundwork, excluded: npt.NDArray[np.int64], marks: Marks, stages: Stages
+    options: Options,
+    ground: Groundwork,
+    digests: Sequence[str],
+    excluded: npt.NDArray[np.int64],
+    marks: Marks,
+    stages: Stages,
 ) -> Frame:
     """The frame that the options ask for.
 
     Args:
         options: all of them.
         ground: the usable records, clustered.
+        digests: SHA-256 of the inputs.
         excluded: overall rows that `--exclude` names, ascending.
         marks: what the records' fields say; those of the usable records.
         stages: where duplicates are looked for.
@@ -88,7 +98,8 @@ def draw_up(
     candidates = Candidates.without(n, ground.positions(excluded))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
-    frame = Frame(candidates, groups=marks.groups, tokens=ground.tokens, excluded=candidates.excluded)
+    given = json.dumps([*digests, *options.always, *options.never]).encode() + excluded.tobytes()
+    frame = Frame(candidates, groups=marks.groups, tokens=ground.tokens, excluded=candidates.excluded, given=given)
     if marks.flags is not None:
         candidates = but_never(candidates, marks.flags)
         if candidates.count == 0:

@@ -14,12 +14,10 @@ from tithe.selection.options import Options
 from tithe.selection.per_record import Among, Derived, Few, worked_out
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores, distances_to_the_power
+from tithe.selection.streams import Stream, generator
 
 # Records that can be chosen: all of them would have to be in memory at once.
 CANDIDATES = 50_000
-
-# See groundwork.py for the other streams.
-_CANDIDATE_STREAM = 5
 
 
 class KCenter:
@@ -39,7 +37,7 @@ class KCenter:
         """See Method."""
         count = candidates.count
         size = min(self._ground.plan.size, count)
-        rng = np.random.default_rng([self._seed, _CANDIDATE_STREAM])
+        rng = generator(self._seed, Stream.CANDIDATES)
         among = candidates.nth(distinct(count, min(count, max(CANDIDATES, 4 * size)), rng))
         chosen = among[farthest_points(self._ground.vectors(among), size)]
         # With the spreads, which say where records are.

@@ -17,6 +17,7 @@ from tithe.selection.options import Options
 from tithe.selection.per_record import worked_out
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
+from tithe.selection.streams import Stream, generator
 
 # Directions are taken until they hold this share of the squared norms ...
 _SHARE = 0.9
@@ -25,9 +26,6 @@ _LANDMARKS_PER_DIRECTION = 4
 
 # Ridge penalties tried, in units of the largest squared singular value of the features.
 _PENALTIES = np.geomspace(1e-6, 1e2, 33)
-
-# See groundwork.py for the other streams.
-_LANDMARK_STREAM = 4
 
 Vectors = npt.NDArray[np.float32]
 
@@ -54,7 +52,7 @@ class LowRank:
 
         leverages, self._spreads = ground.of_vectors(look, ("f4", "f4"), options.scratch)
         leverages = worked_out(leverages, np.float32)  # they lie where the scores will
-        rng = np.random.default_rng([options.cluster_seed, _LANDMARK_STREAM])
+        rng = generator(options.cluster_seed, Stream.LANDMARKS)
         landmarks = draw_pivotal(inclusion_probabilities(leverages, min(k, n)), ground.order, rng)
         self.probes, self.landmark_probabilities = landmarks.positions, landmarks.probabilities
 

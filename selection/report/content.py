@@ -233,12 +233,12 @@ def _loss_fact(estimate: Estimate | None, has_losses: bool) -> Fact:
     source = {
         "subset": "from the losses of the selected records",
         "validation": "from the losses of the validated records",
-        "centres": "from the centres' losses alone; --validate V brings an interval",
-        "landmarks": "from the landmarks' losses alone; --validate V brings an interval",
+        "centres": "from the centres' losses",
+        "landmarks": "from the landmarks' losses",
     }.get(estimate.source, f"from: {visible(estimate.source)}")
     value = measured(estimate.mean_loss, estimate.standard_error)
     if estimate.low is None or estimate.high is None:
-        return Fact(label, value, source)
+        return Fact(label, value, f"{source}; no interval: {visible(estimate.no_interval or '')}")
     low, high = (measured(end, estimate.standard_error) for end in (estimate.low, estimate.high))
     return Fact(label, value, f"{100 * estimate.confidence:g}% interval {low} to {high}; {source}")
 

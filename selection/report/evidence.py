@@ -14,7 +14,7 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean loss of the corpus, estimated. The interval is None where only the centres' losses are known."""
+    """The mean loss of the corpus, estimated. Its interval is None where none would be honest."""
 
     mean_loss: float
     low: float | None
@@ -23,6 +23,8 @@ class Estimate:
     confidence: float
     source: str
     """subset, validation or centres."""
+    no_interval: str | None
+    """Why there is none."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ def _estimate(given: Mapping[str, Any] | None) -> Estimate | None:
         _maybe(given["standard_error"]),
         float(given["confidence"]),
         str(given["from"]),
+        given["no_interval"],
     )
 
 

@@ -34,7 +34,7 @@ def test_the_centres_alone_give_an_estimate_without_interval(tithe: Tithe, corpu
     assert manifest["loss_queries"] == 12
     assert found["estimate"]["from"] == found["error"]["from"] == "centres"
     assert found["estimate"]["low"] is None
-    assert "by the centres alone; --score-subset gives an interval" in ran.err
+    assert "no interval: by the centres alone; --score-subset or --validate gives one" in ran.err
 
 
 def test_the_subsets_losses_give_an_interval(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:

@@ -170,10 +170,10 @@ def test_the_size_of_the_blocks_changes_no_sample(n: int, block: int, seed: int,
             cut = designs(n, size, np.random.default_rng(seed))[name]
             found = cut.draw(np.random.default_rng(seed))
             values = np.random.default_rng(seed).random(len(found.positions))
-            variance = cut.estimated_variance(found, values)
+            deviations = cut.deviations(found, values)
         np.testing.assert_array_equal(found.positions, expected.positions)
         np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-9)
-        assert variance == pytest.approx(whole.estimated_variance(expected, values), rel=1e-6, abs=1e-9)
+        assert deviations == pytest.approx(whole.deviations(expected, values), rel=1e-6, abs=1e-9)
 
 
 @unhurried

@@ -113,7 +113,7 @@ def test_weights_are_unbiased_sizes_exact_and_variances_right(wanted: Wanted) ->
         totals.append(sample.weights @ losses[sample.positions])
         sizes.append(np.bincount(drawn, sample.weights, minlength=6))
         if seed < 100:
-            estimated.append(design.estimated_variance(sample, losses[sample.positions]))
+            estimated.append(np.sum(design.deviations(sample, losses[sample.positions]) ** 2))
     error = np.mean(totals) - losses[members].sum()
     assert abs(error) < 3 * np.std(totals) / np.sqrt(len(totals))
     deviation = np.mean(sizes, axis=0) - np.bincount(codes[members], minlength=6)
@@ -149,4 +149,4 @@ def test_a_thousand_groups_of_one_record_each() -> None:
     design = make_group_design(groups, Wanted(), np.ones(3000), 1000, np.arange(3000), Candidates.everyone(3000))
     sample = design.draw(np.random.default_rng(0))
     assert np.bincount(codes[sample.positions]).tolist() == [1] * 1000
-    assert design.estimated_variance(sample, np.ones(1000)) == pytest.approx(0)
+    assert design.deviations(sample, np.ones(1000)) == pytest.approx(0)

@@ -101,7 +101,7 @@ def test_the_total_is_within_one_percent_and_the_error_forecast_holds(share: flo
         sample = design.draw(np.random.default_rng(seed))
         totals.append(tokens[sample.positions].sum())
         estimates.append(sample.weights @ losses[sample.positions])
-        variances.append(design.estimated_variance(sample, losses[sample.positions]))
+        variances.append(np.sum(design.deviations(sample, losses[sample.positions]) ** 2))
     assert np.abs(np.array(totals) / budget - 1).max() < 0.01
     error = np.std(estimates)
     assert np.mean(estimates) == pytest.approx(losses.sum(), abs=3 * error / 200**0.5)

@@ -60,7 +60,7 @@ def test_those_who_stay_stand_for_all_without_bias_and_with_the_right_variance()
         totals.append(sample.weights @ losses[sample.positions])
         records.append(sample.weights.sum())
         if seed < 300:
-            estimated.append(design.estimated_variance(sample, losses[sample.positions]))
+            estimated.append(np.sum(design.deviations(sample, losses[sample.positions]) ** 2))
     for found, truth in ((totals, losses.sum()), (records, 1500)):
         assert abs(np.mean(found) - truth) < 3 * np.std(found) / np.sqrt(len(found))
     forecast = design.chances(stay).forecast(losses[stay], population=len(stay))
