@@ -137,7 +137,7 @@ def estimate_from_subset(design: Design, sample: Sample, losses: Floats, *, popu
     by_chance = float(added[open_].sum())
     certain = float(added.sum()) - by_chance
     deviations = design.deviations(sample, losses)[open_]
-    interval = skewed_interval(by_chance, deviations, int(np.count_nonzero(losses[open_])))
+    interval = skewed_interval(by_chance, deviations, losses[open_], sample.weights[open_])
     if not open_.any():
         interval = (0.0, 0.0)
     return _estimate("subset", by_chance + certain, deviations, interval, population, certain)
@@ -156,7 +156,8 @@ def estimate_from_validation(
     if copies is not None:  # a ratio of two sums over the sample
         apart = copies / copies.mean() * apart
     deviations = apart * math.sqrt((1 - count / population) / (count * (count - 1)))
-    interval = skewed_interval(mean_proxy + mean, deviations, int(np.count_nonzero(validation.losses)))
+    each = np.full(count, 1 / count) if copies is None else copies / copies.sum()
+    interval = skewed_interval(mean_proxy + mean, deviations, validation.losses, each)
     if count == population:
         interval = (mean_proxy + mean, mean_proxy + mean)
     return _estimate("validation", mean_proxy + mean, deviations, interval, 1)

@@ -12,7 +12,8 @@ its neighbours as a record may lie that is farther out than all that were drawn.
 
 *How far that is.* By Hill's estimate γ of the tail index (Hill 1975) from the largest m of the deviations, the expected
 size of one that is beyond the largest, d, is d / (1 - γ). γ is cut off at 0.9: where it is more, next to nothing is
-known of the mean.
+known of the mean. Where losses of 0 were drawn, d is at least what the one of largest weight would have added with the
+mean of the losses above 0.
 
 *Too few losses above 0.* Below five of them there is no interval: how large the others are, nobody has seen. And an
 interval that is only given where at least five were drawn must hold under that condition, so with m of them the lower
@@ -47,24 +48,28 @@ TOO_FEW = f"fewer than {FEWEST} of the records that could tell have a loss above
 """Why there is none."""
 
 
-def skewed_interval(total: float, deviations: Floats, positive: int) -> tuple[float, float] | None:
+def skewed_interval(total: float, deviations: Floats, losses: Floats, weights: Floats) -> tuple[float, float] | None:
     """Lower and upper limit of the total of records that were drawn by chance.
 
     Args:
         total: its estimate T >= 0.
         deviations: how far what each record adds to T is from what its neighbours let expect, shape (s,), scaled so
             that Σ deviations² estimates the variance of T.
-        positive: how many of the records have a loss above 0.
+        losses: of the records, shape (s,), not negative.
+        weights: of the records, shape (s,).
 
     Returns None where no interval would be honest.
     """
+    above = losses > 0
+    positive = int(np.count_nonzero(above))
     if positive < FEWEST or total <= 0:
         return None
     # Student's t takes the place of the normal distribution by a variance that is larger in their ratio squared.
     quantile = (1 + CONFIDENCE) / 2
     widening = special.stdtrit(len(deviations) - 1, quantile) / special.ndtri(quantile)
     variance = float(deviations @ deviations) * widening**2
-    unseen = largest_unseen(deviations)
+    overlooked = float(weights[~above].max(initial=0.0)) * float(losses[above].mean())
+    unseen = largest_unseen(deviations, overlooked)
     low = gamma_quantile(total, variance, 1 - quantile) * _lowered(positive, 1 - quantile)
     return low, gamma_quantile(total + unseen, variance + unseen**2, quantile)
 
@@ -76,15 +81,15 @@ def gamma_quantile(mean: float, variance: float, probability: float) -> float:
     return variance / mean * float(special.gammaincinv(mean**2 / variance, probability))
 
 
-def largest_unseen(deviations: Floats) -> float:
-    """How large a deviation is in expectation that is beyond the largest of these; 0 where none is positive."""
+def largest_unseen(deviations: Floats, at_least: float = 0.0) -> float:
+    """How large a deviation is in expectation that is beyond the largest of these, and `at_least`."""
     found = np.sort(deviations[deviations > 0])[::-1]
     if len(found) == 0:
-        return 0.0
+        return at_least
     # Of n deviations of which half are positive, the largest √n.
     count = min(math.isqrt(2 * len(found)), len(found) - 1)
     index = float(np.log(found[:count] / found[count]).mean()) if count else _TAIL_INDEX_AT_MOST
-    return float(found[0]) / (1 - min(index, _TAIL_INDEX_AT_MOST))
+    return max(float(found[0]), at_least) / (1 - min(index, _TAIL_INDEX_AT_MOST))
 
 
 def _lowered(positive: int, probability: float) -> float:

@@ -23,6 +23,7 @@ NAMES = (
     "regression",
     "costs",
     "evidence",
+    "coverage",
     "sampling",
     "tokens",
     "lexical",
