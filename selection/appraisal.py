@@ -78,7 +78,7 @@ class Appraisal:
         population, proxy, design = self.frame.candidates.count, self.judgement.proxy, self.design
         if design.size >= population or not self.informed or not self.judgement.by_chance:
             return None  # the subset is the corpus; or nothing is known of the losses; or there is no design
-        if self.validation is not None:
+        if self.validation is not None and evidence.suffices(self.validation, proxy):
             return evidence.forecast_from_validation(
                 design,
                 self.validation,

@@ -15,7 +15,7 @@ from tithe.selection.clustering import Clustering
 from tithe.selection.designs import variance
 from tithe.selection.designs.base import Design
 from tithe.selection.designs.sampling import Sample
-from tithe.selection.interval import CONFIDENCE, TOO_FEW, skewed_interval
+from tithe.selection.interval import CONFIDENCE, FEWEST, TOO_FEW, largest_unseen, skewed_interval
 from tithe.selection.per_record import Derived, PerRecord, extremes, totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import distances_to_the_power
@@ -23,8 +23,14 @@ from tithe.selection.validation import Validation
 
 Floats = npt.NDArray[np.float64]
 
-# An expected error of this much of uniform's, or more, is no gain worth naming.
-_NO_GAIN = 0.95
+# An expected error of this much of uniform's, or more, is no gain worth naming; and what is less certain is no verdict.
+_NO_GAIN, _UNCERTAIN = 0.95, 0.25
+
+# Groups of validated losses that are left out one at a time.
+_GROUPS = 40
+
+# Where the largest loss of a probe is so many times that of all validated records, these have missed what matters.
+_MISSED = 2.0
 
 _LARGEST, _BINS = 5, 40
 
@@ -37,7 +43,7 @@ class Forecast:
     """Standard error under the design used, in units of the loss."""
     uniform: float
     uncertainty: float
-    """Standard error of the ratio of the two, as far as it is known."""
+    """Standard error of the ratio of the two, with what a record more may add that is unlike those seen."""
     source: str
     """What losses it rests on: `all`, `validation`, `centres` or `landmarks`."""
 
@@ -57,7 +63,7 @@ class Forecast:
         }
 
     def sentence(self) -> str:
-        """The verdict. A gain that is within its own uncertainty is none."""
+        """The verdict. A gain that is within its own uncertainty is none, and with much of it there is no verdict."""
         basis = {
             "all": "by the losses of all records",
             "validation": "by the validated losses",
@@ -67,9 +73,23 @@ class Forecast:
         if self.ratio - self.uncertainty > 1 / _NO_GAIN:
             return f"{basis}, a uniform sample of the same size would do better"
         if self.ratio + self.uncertainty >= _NO_GAIN:
+            if self.uncertainty > _UNCERTAIN:
+                low, high = max(self.ratio - self.uncertainty, 0.0), self.ratio + self.uncertainty
+                return (
+                    f"{basis}, which are too few to tell, the expected error is {low:.2f} to {high:.2f} of that of a "
+                    "uniform sample of the same size"
+                )
             return f"{basis}, a uniform sample of the same size would do as well"
         margin = f" (± {self.uncertainty:.2f})" if self.uncertainty > 0 else ""
         return f"{basis}, the expected error is {self.ratio:.2f}{margin} of that of a uniform sample of the same size"
+
+
+def suffices(validation: Validation, proxy: Proxy) -> bool:
+    """Whether a forecast can rest on the validated losses: not where they have seen less of what matters than the
+    probes."""
+    largest = float(validation.losses.max())
+    seen = np.count_nonzero(validation.losses) >= FEWEST
+    return bool(seen and proxy.losses.max(initial=0.0) <= _MISSED * largest)
 
 
 def forecast_from_validation(
@@ -96,15 +116,22 @@ def forecast_from_validation(
     of_design, of_uniform = errors(np.arange(len(losses)))
     if len(losses) == population:
         return Forecast(of_design / represented, of_uniform / represented, 0.0, "all")
-    # Ten random groups, one left out at a time: the jackknife of the ratio.
-    groups = np.random.default_rng(0).permutation(len(losses)) % 10
+    # Random groups, one left out at a time: the jackknife of the ratio. What a group changes has heavy tails where the
+    # losses have, so that one that is not among these may change it more.
+    count = min(_GROUPS, len(losses) // 2)
+    groups = np.random.default_rng(0).permutation(len(losses)) % max(count, 1)
     ratios = []
-    for group in range(min(10, len(losses) // 2)):
-        part = np.flatnonzero(groups != group)
-        a, b = errors(part)
+    for group in range(count):
+        a, b = errors(np.flatnonzero(groups != group))
         ratios.append(a / b if b > 0 else 1.0)
-    spread = math.sqrt((len(ratios) - 1) * float(np.var(ratios))) if len(ratios) > 1 else 1.0
-    return Forecast(of_design / represented, of_uniform / represented, spread, "validation")
+    spread = 1.0
+    if count > 1:
+        changes = np.abs(np.array(ratios) - np.mean(ratios)) * math.sqrt((count - 1) / count)
+        spread = math.hypot(float(np.linalg.norm(changes)), largest_unseen(changes))
+    # Neither variance is complete without the loss farther out than all that were seen.
+    squares = (losses - np.average(losses, weights=copies)) ** 2
+    beyond = math.sqrt(1 + largest_unseen(squares) / float(squares.sum())) if squares.any() else 1.0
+    return Forecast(beyond * of_design / represented, beyond * of_uniform / represented, spread, "validation")
 
 
 def forecast_from_probes(design: Design, proxy: Proxy, stands_for: PerRecord, represented: int) -> Forecast:
@@ -126,8 +153,9 @@ def forecast_from_probes(design: Design, proxy: Proxy, stands_for: PerRecord, re
     if design_total > 0 and uniform_total > 0:
         # The delta method for a ratio of sums over the probes, halved for its square root.
         squared_ratio = design_total / uniform_total
-        influence = of_design - squared_ratio * of_uniform
-        uncertainty = math.sqrt(float((influence**2).sum())) / (2 * math.sqrt(squared_ratio) * uniform_total)
+        influence = np.abs(of_design - squared_ratio * of_uniform)
+        spread = math.hypot(float(np.linalg.norm(influence)), largest_unseen(influence))
+        uncertainty = spread / (2 * math.sqrt(squared_ratio) * uniform_total)
     return Forecast(math.sqrt(design_total) / n, math.sqrt(uniform_total) / n, uncertainty, proxy.name)
 
 
