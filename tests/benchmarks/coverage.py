@@ -1,4 +1,4 @@
-"""How often the 95% interval of `--score-subset` holds the truth: 1,000 seeds for each kind of losses, size and option.
+"""How often the 95% interval of `--score-subset` or `--validate` holds the truth: 1,000 seeds for each kind of losses, size and option.
 
 20,000 made records in 80 clusters, and T0 with the losses of SmolLM2-135M-Instruct. `given` is how often there was an
 interval at all; `holds` is of those, its standard error at most 1%; the width is the median, in units of the mean loss.
@@ -16,13 +16,15 @@ import pyarrow.parquet as pq
 from tests.benchmarks.common import Table, data
 from tests.benchmarks.corpora import embed_lexical, ground, t0_texts
 from tithe.selection.choose import draw
-from tithe.selection.evidence import estimate_from_subset
+from tithe.selection.evidence import estimate_from_subset, estimate_from_validation
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.frame import Frame
 from tithe.selection.frame.groups import Groups
 from tithe.selection.groundwork import Groundwork
+from tithe.selection.methods.base import Judgement
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
+from tithe.selection.validation import Validation
 
 SIZES, SEEDS = (50, 200, 700), 1000
 
@@ -42,7 +44,7 @@ KINDS: dict[str, Kind] = {
     "0 but in 12 clusters": lambda rng, of: np.where(of % 7 == 3, rng.exponential(1, len(of)), 0.0),
 }
 
-OPTIONS = ("plain", "iid", "groups", "tokens", "excluded")
+OPTIONS = ("plain", "iid", "groups", "tokens", "excluded", "validated")
 
 
 @dataclass(frozen=True)
@@ -145,12 +147,23 @@ def coverage(corpus: Corpus, size: int, option: str, seeds: int) -> Coverage:
     judgement = method.judge(losses[method.probes], frame.candidates)
     held, widths = [], []
     for seed in range(seeds):
-        ((design, sample),) = draw(replace(options, seed=seed), laid, frame, judgement)
-        found = estimate_from_subset(design, sample, losses[sample.positions], population=frame.candidates.count)
+        if option == "validated":
+            found = _from_validation(judgement, losses, size, seed)
+        else:
+            ((design, sample),) = draw(replace(options, seed=seed), laid, frame, judgement)
+            found = estimate_from_subset(design, sample, losses[sample.positions], population=frame.candidates.count)
         if found["low"] is not None:
             held.append(found["low"] <= truth <= found["high"])
             widths.append((found["high"] - found["low"]) / truth)
     return Coverage(len(held) / seeds, float(np.mean(held or np.nan)), float(np.median(widths or np.nan)))
+
+
+def _from_validation(judgement: Judgement, losses: np.ndarray, count: int, seed: int) -> dict[str, Any]:
+    """The estimate of `--validate` instead."""
+    n, proxies = len(losses), judgement.proxy.values[np.arange(len(losses))]
+    at = np.sort(np.random.default_rng([2, seed]).choice(n, count, replace=False))
+    validation = Validation(at, losses[at], proxies[at], judgement.spreads[at])
+    return estimate_from_validation(validation, float(proxies.mean()), population=n)
 
 
 def _groups(codes: np.ndarray) -> Groups:

@@ -24,7 +24,7 @@ def test_it_holds_the_truth_as_often_as_it_says(laid: tuple[Groundwork, np.ndarr
     assert found.given < 0.05 or found.holds >= 0.92
 
 
-@pytest.mark.parametrize("option", ["iid", "groups", "excluded"])
+@pytest.mark.parametrize("option", ["iid", "groups", "excluded", "validated"])
 @pytest.mark.parametrize("kind", ["lognormal, σ = 1.5", "97.5% are 0"])
 def test_so_it_does_with_options(laid: tuple[Groundwork, np.ndarray], kind: str, option: str) -> None:
     found = coverage(made(kind, *laid), 200, option, 400)
