@@ -36,7 +36,7 @@ Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
-_VERSION = 3
+_VERSION = 4
 
 # Every random step has a stream of its own, so that a change in one leaves the others' numbers alone.
 TRAINING_STREAM = 1
@@ -64,6 +64,8 @@ class Groundwork:
     """Texts that the encoder was given in this run."""
     reused: tuple[str, ...]
     """What was found in the work folder."""
+    empty: int
+    """Records whose text is empty."""
 
     def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The overall rows of usable records."""
@@ -155,6 +157,7 @@ def lay(
         None if tokens is None else but_late(tokens, bad_before, bad.rows()),
         embedded.encoded,
         tuple(reused),
+        embedded.empty,
     )
 
 
@@ -170,6 +173,7 @@ def embeddings_key(
         "normalize": options.unit_length,
         "dtype": options.kept_as,
         "on_bad_record": options.on_bad_record,
+        "max_record_size": options.max_record_size,
         "seed": options.cluster_seed,
     }
 
