@@ -147,7 +147,11 @@ def take_parquet(
     file: InputFile, first_row: int, rows_in_file: Numbers, fields: Collection[str] | None
 ) -> Iterator[ParquetBatch]:
     """Batches of some rows of a file, or of the part of it that is read, ascending; row groups without any of them
-    are not read."""
+    are not read.
+
+    Records that are too large are told by the same fields as when all are read. A record of which other fields were
+    read, and that was chosen, comes as a whole, whatever its size.
+    """
     with _opened(file) as (parquet, footer):
         groups, starts = _groups(file, footer)
         before = int(starts[0])
@@ -168,7 +172,10 @@ def take_parquet(
                     low, high = np.searchsorted(rows_in_file, [start, end])
                     if low < high:
                         wanted = rows_in_file[low:high]
-                        yield ParquetBatch(file, taken(table, wanted - start), wanted + (first_row - before), wanted)
+                        found, too_large = taken(table, wanted - start), frozenset[int]()
+                        if fields is not None:
+                            found, too_large = _checked(found, file.max_record_size)
+                        yield ParquetBatch(file, found, wanted + (first_row - before), wanted, too_large)
                     start = end
 
         yield from _side_by_side(lambda group: some(*group), wanted_groups)
@@ -215,7 +222,7 @@ def _of_group(
     said, read = int(footer.group_rows[group]), 0
     for start in footer.strings[group, slice(None) if leaves is None else leaves].tolist():
         size, count = read_dictionary_size(source, start) if start else (0, 0)
-        if size > file.max_record_size * max(count, 1):
+        if leaves is not None and size > file.max_record_size * max(count, 1):
             # As many rows may hold it as there are: to find them one by one would take forever.
             what = f"its row group {group} holds values of {readable(size / max(count, 1))} that rows share"
             raise TitheError(f"{file.path}: {what}; --max-record-size allows more")

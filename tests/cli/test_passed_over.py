@@ -41,7 +41,7 @@ def test_a_folder_of_records_alone_is_told_nothing(tithe: Tithe, data: Path) -> 
 
 
 def test_files_of_other_kinds_are_named(tithe: Tithe, data: Path) -> None:
-    touch(data, "b.json", "c.json.gz", "sub/d.csv", "s.jsonl.manifest.json")
+    touch(data, "b.json", "c.json.gz", "sub/d.csv", "manifest.json")
     assert told(tithe, "data") == ["passed over 4 files in data: b.json, c.json.gz, manifest.json, sub/d.csv"]
     assert told(tithe, "data/a.jsonl") == []
 
