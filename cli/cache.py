@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.places import WORK_FOLDER
+from tithe.cli.size import Size
 from tithe.selection.sizes import readable
 
 if TYPE_CHECKING:
@@ -24,16 +24,6 @@ _WORK_DIR = click.option(
     metavar="DIR",
     help="The folder.  [default: the user's cache folder]",
 )
-
-
-class _Size(click.ParamType):
-    name = "SIZE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:i?[bB])?", str(value))
-        if match is None:
-            self.fail(f"{value!r} is no size such as 500M or 10G", param, ctx)
-        return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
 
 
 @click.group(context_settings={"max_content_width": 80})
@@ -96,7 +86,7 @@ def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
 @cache.command()
 @_WORK_DIR
 @click.option("--unused-days", type=click.FloatRange(0), metavar="N", help="Remove what was not used for N days.")
-@click.option("--max-size", type=_Size(), metavar="SIZE", help="Remove the longest unused beyond SIZE, as 500M or 10G.")
+@click.option("--max-size", type=Size(), metavar="SIZE", help="Remove the longest unused beyond SIZE, as 500M or 10G.")
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @apply(JSON)
 def prune(

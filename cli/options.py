@@ -10,6 +10,7 @@ import click
 
 from tithe.cli.config_file import use_config
 from tithe.cli.places import WORK_FOLDER
+from tithe.cli.size import Size
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -57,6 +58,14 @@ INPUTS: list[Callable[[Any], Any]] = [
         default="fail",
         show_default=True,
         help="Unusable records.",
+    ),
+    click.option(
+        "--max-record-size",
+        type=Size(),
+        default="64MiB",
+        show_default=True,
+        metavar="SIZE",
+        help="A record of more bytes, unpacked, is unusable.",
     ),
 ]
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from tithe.selection.checks import about_texts
 from tithe.selection.choose import Notify, validation_positions
 from tithe.selection.corpus import open_corpus
 from tithe.selection.embedded import Encoder
@@ -44,7 +45,14 @@ def write_centres(
     check_target(output, overwrite=options.force)
     stages, engine = Stages(progress), engine or Local()
     with work_folder_beside(output) as folder:
-        corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+        corpus = open_corpus(
+            options.inputs,
+            format=options.format,
+            max_record_size=options.max_record_size,
+            spool=folder,
+            stdin=stdin,
+            notify=notify,
+        )
         for name in ADDED:
             if name in corpus.field_names():
                 raise UsageError(f"{corpus.files[0].path}: has a field {name!r}, which centres get; rename it")
@@ -57,6 +65,8 @@ def write_centres(
             with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
                 digests = engine.digests(corpus.files, advance)
             corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
+            for line in about_texts(rule, ground.empty, len(ground.clusters.labels)):
+                notify(line)
             positions = make_method(options, ground).probes
             if len(positions) == 0 and options.validate is None:
                 raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")

@@ -37,6 +37,13 @@ def check_inputs(
     return rule
 
 
+def about_texts(rule: TextRule | None, empty: int, texts: int) -> list[str]:
+    """What the user should know of the texts that were read, a line each."""
+    if rule is None or not empty:
+        return []
+    return [f"text: {empty:,} of {texts:,} are empty by {rule.name}; --text or --template reads others"]
+
+
 def notices(options: Options, rule: TextRule | None) -> list[str]:
     """What the user should know of what was found, a line each."""
     found = []

@@ -45,6 +45,8 @@ class Embedded:
     """Texts that the encoder was given in this run."""
     reused: tuple[str, ...] = ()
     """What the work folder had."""
+    empty: int = 0
+    """Records whose text is empty."""
 
 
 def embed(
@@ -134,7 +136,8 @@ def find(
         return None
     rows, lengths = _mapped(entry / _ROWS, np.int64), _mapped(entry / _LENGTHS, np.uint32)
     _remember(entry, corpus, bad)
-    return Embedded(KeptEmbeddings(store, rows), facts["encoder"], lengths, 0, ("embeddings",)), store, rows
+    kept = KeptEmbeddings(store, rows)
+    return Embedded(kept, facts["encoder"], lengths, 0, ("embeddings",), facts["empty"]), store, rows
 
 
 def _made(
@@ -161,12 +164,13 @@ def _made(
     }
     with work.vectors(about, options.kept_as) as store, work.adding("records", key) as folder:
         with ExitStack() as files, stages("embed", corpus.known_rows) as advance:
-            before, known = store.count, 0
+            before, known, empty = store.count, 0, 0
             rows, lengths = (files.enter_context((folder / name).open("wb")) for name in (_ROWS, _LENGTHS))
 
-            def keep(at: npt.NDArray[np.int64], characters: npt.NDArray[np.uint32]) -> None:
-                nonlocal known
+            def keep(at: npt.NDArray[np.int64], characters: npt.NDArray[np.uint32], without_text: int) -> None:
+                nonlocal known, empty
                 known += int(np.count_nonzero(at < before))
+                empty += without_text
                 with writing(work.path):
                     rows.write(at.tobytes())
                     lengths.write(characters.tobytes())
@@ -182,13 +186,13 @@ def _made(
                 advance=advance,
             )
         records = corpus.row_count() - len(bad)
-        _write_facts(folder, corpus, bad, {"encoder": identity, "vectors": about})
+        _write_facts(folder, corpus, bad, {"encoder": identity, "vectors": about, "empty": empty})
     entry = work.find("records", key)
     assert entry is not None
     kept = KeptEmbeddings(store, _mapped(entry / _ROWS, np.int64))
     some = f"{known:,} of {records:,} embeddings"
     reused = () if known == 0 else ("embeddings",) if known == records else (some,)
-    return Embedded(kept, identity, _mapped(entry / _LENGTHS, np.uint32), encoded, reused)
+    return Embedded(kept, identity, _mapped(entry / _LENGTHS, np.uint32), encoded, reused, empty)
 
 
 def read_facts(entry: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder
 from tithe.embedders.errors import UnusableRecords
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
+from tithe.selection.corpus.text import is_empty
 from tithe.selection.errors import TitheError
 from tithe.selection.parallel import ordered_map
 from tithe.selection.reservoir import Reservoir
@@ -29,6 +30,9 @@ Result = TypeVar("Result")
 # that the same records in other files or formats meet the encoder in the same company: neural encoders round
 # differently in another batch.
 ENCODER_BATCH = 1024
+
+# Characters of them that are held at once, about: fewer records may be as large as is allowed.
+_MOST_CHARACTERS = 64 << 20
 
 NOT_FINITE = "the embedding is not finite, or too large"
 
@@ -140,19 +144,19 @@ def embed_texts(
     store: VectorStore,
     *,
     normalize: bool,
-    keep: Callable[[Rows, npt.NDArray[np.uint32]], object],
+    keep: Callable[[Rows, npt.NDArray[np.uint32], int], object],
     advance: Advance,
 ) -> int:
     """Embed the texts that the store does not have; reading goes on while the encoder works.
 
-    `keep` is told, run by run, where in the store the vectors of the usable records lie and how many characters their
-    texts have. Returns how many texts were given to the encoder.
+    `keep` is told, run by run, where in the store the vectors of the usable records lie, how many characters their
+    texts have, and how many of these texts are empty. Returns how many texts were given to the encoder.
     """
     check = VectorCheck(normalize=normalize, dimensions=store.dimensions or None)
     under_way: set[bytes] = set()
 
     def parts() -> Iterator[_Part]:
-        for rows, texts in _regrouped(usable_texts(corpus, rule, bad, lambda count: None), ENCODER_BATCH):
+        for rows, texts in _regrouped(usable_texts(corpus, rule, bad, lambda count: None)):
             keys = text_keys(texts)
             yield _Part(rows, texts, keys, _claimed(keys, store.find(keys) < 0, under_way))
 
@@ -175,7 +179,7 @@ def embed_texts(
         for row in part.rows[~there].tolist():
             bad.report(row, corpus.place(row), NOT_FINITE)
         lengths = np.fromiter(map(len, part.texts), np.uint32, len(part.texts))
-        keep(at[there], lengths[there])
+        keep(at[there], lengths[there], sum(is_empty(part.texts[i]) for i in np.flatnonzero(there).tolist()))
         advance(len(part.rows))
     return encoded
 
@@ -191,15 +195,18 @@ def _claimed(keys: Keys, absent: npt.NDArray[np.bool_], under_way: set[bytes]) -
     return claimed
 
 
-def _regrouped(batches: Iterable[tuple[Rows, list[str]]], size: int) -> Iterator[tuple[Rows, list[str]]]:
-    """The same stream in batches of exactly `size`, the last one shorter."""
-    rows = np.empty(0, np.int64)
+def _regrouped(batches: Iterable[tuple[Rows, list[str]]]) -> Iterator[tuple[Rows, list[str]]]:
+    """The same stream in batches of ENCODER_BATCH records, of fewer where their texts are very long together."""
+    rows: list[int] = []
     texts: list[str] = []
+    characters = 0
     for more_rows, more_texts in batches:
-        rows = np.concatenate([rows, more_rows])
-        texts = texts + more_texts
-        while len(texts) >= size:
-            yield rows[:size], texts[:size]
-            rows, texts = rows[size:], texts[size:]
+        for row, text in zip(more_rows.tolist(), more_texts, strict=True):
+            rows.append(row)
+            texts.append(text)
+            characters += len(text)
+            if len(texts) == ENCODER_BATCH or characters >= _MOST_CHARACTERS:
+                yield np.array(rows, np.int64), texts
+                rows, texts, characters = [], [], 0
     if texts:
-        yield rows, texts
+        yield np.array(rows, np.int64), texts

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import cells, clustering
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.checks import check_inputs, check_outputs, notices
+from tithe.selection.checks import about_texts, check_inputs, check_outputs, notices
 from tithe.selection.choose import Notify, loss_sources
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import open_binary
@@ -101,7 +101,14 @@ def forecast(
     outputs = Outputs.of(options.output, options.fraction, overwrite=True)
     losses, validation_losses = loss_sources(options)
     with TemporaryDirectory(prefix="tithe-") as folder:
-        corpus = open_corpus(options.inputs, format=options.format, spool=Path(folder), stdin=stdin)
+        corpus = open_corpus(
+            options.inputs,
+            format=options.format,
+            max_record_size=options.max_record_size,
+            spool=Path(folder),
+            stdin=stdin,
+            notify=notify,
+        )
         if options.output is not None:
             check_outputs(options, outputs, corpus)
         rule = check_inputs(options, encoder, corpus, losses, validation_losses)
@@ -115,6 +122,8 @@ def forecast(
             else:
                 assert rule is not None
                 trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
+        for line in about_texts(rule, trial.empty, trial.texts):
+            notify(line)
         if trial.records == trial.bad:
             raise TitheError(f"{options.first_input}: the input holds no usable records")
         mean = None if options.tokens is None else mean_of_some(options, corpus, rule, bad)

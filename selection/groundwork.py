@@ -37,7 +37,7 @@ Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 # Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
-_VERSION = 3
+_VERSION = 4
 
 _CENTROIDS = ("centroids", "trial")
 _ARRAYS = ("labels", "squared_distances", "centres", "centre_vectors")
@@ -62,6 +62,8 @@ class Groundwork:
     """Texts that the encoder was given in this run."""
     reused: tuple[str, ...]
     """What was found in the work folder."""
+    empty: int
+    """Records whose text is empty."""
 
     def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The overall rows of usable records."""
@@ -153,6 +155,7 @@ def lay(
         None if tokens is None else but_late(tokens, bad_before, bad.rows()),
         embedded.encoded,
         tuple(reused),
+        embedded.empty,
     )
 
 
@@ -168,6 +171,7 @@ def embeddings_key(
         "normalize": options.unit_length,
         "dtype": options.kept_as,
         "on_bad_record": options.on_bad_record,
+        "max_record_size": options.max_record_size,
         "seed": options.cluster_seed,
     }
 

@@ -99,7 +99,9 @@ def describe(
             "count": len(ground.bad),
             "first_places": ground.bad.places,
         },
-        "text": None if ground.rule is None else {"rule": ground.rule.name, "fields": list(ground.rule.fields)},
+        "text": None
+        if ground.rule is None
+        else {"rule": ground.rule.name, "fields": list(ground.rule.fields), "empty": ground.empty},
         "encoder": dict(ground.encoder),
         "n": len(clusters.labels),
         "d": int(clusters.centre_vectors.shape[1]),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tithe.selection.bad_records import Policy
+from tithe.selection.corpus.batch import MAX_RECORD_SIZE
 from tithe.selection.corpus.object_store import shown
 from tithe.selection.corpus.storage import Place
 from tithe.selection.designs.allocation import Wanted, parse_shares
@@ -38,6 +39,8 @@ class Options:
     text: tuple[str, ...] = ()
     template: str | None = None
     on_bad_record: Policy = "fail"
+    max_record_size: int = MAX_RECORD_SIZE
+    """Bytes; a larger record is a bad one."""
     task: Task = "training"
     """What the subset is for: to train on in the place of the corpus, or to fit a linear regression."""
     features: tuple[str, ...] = ()
@@ -124,6 +127,8 @@ class Options:
         )
         if self.text and self.template is not None:
             raise UsageError("--text and --template both say what the text is: give one of them")
+        if self.max_record_size < 1:
+            raise UsageError(f"--max-record-size {self.max_record_size}: at least 1 is needed")
         if self.z not in (1, 2):
             raise UsageError(f"--z {self.z}: 1 or 2 is needed")
         if self.smoothness is not None and not 0 <= self.smoothness < float("inf"):

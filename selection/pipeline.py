@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tithe.selection.checks import check_inputs, check_outputs, notices
+from tithe.selection.checks import about_texts, check_inputs, check_outputs, notices
 from tithe.selection.choose import Notify, choose, loss_sources
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
@@ -75,7 +75,14 @@ def select(
     losses, validation_losses = loss_sources(options)
     with outputs.work_folder(options.work_dir) as folder:
         with stages("open", None, "files"):
-            corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+            corpus = open_corpus(
+                options.inputs,
+                format=options.format,
+                max_record_size=options.max_record_size,
+                spool=folder,
+                stdin=stdin,
+                notify=notify,
+            )
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             check_outputs(options, outputs, corpus)
             rule = check_inputs(options, encoder, corpus, losses, validation_losses)
@@ -87,6 +94,8 @@ def select(
                 digests = engine.digests(corpus.files, advance)
             marks_before = engine.marks(options, corpus, work, stages)
             corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
+            for line in about_texts(rule, ground.empty, len(ground.clusters.labels)):
+                notify(line)
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)

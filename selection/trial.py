@@ -16,6 +16,7 @@ from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.cells import make_hinted_search
 from tithe.selection.corpus import Corpus, TextRule
+from tithe.selection.corpus.text import is_empty
 from tithe.selection.embeddings import LookedUpEmbeddings
 from tithe.selection.encode import measure, usable_texts
 from tithe.selection.nearest import BLOCK, Vectors, search_all
@@ -31,6 +32,9 @@ _READING = 10.0
 # Encoding goes on with twice as many texts until it has taken so many seconds, or there are no more.
 _ENCODING = 2.0
 _FIRST_TEXTS, _TEXTS = 256, 4096
+
+# Characters of a text that are encoded: all of nearly any.
+_CHARACTERS = 1 << 17
 
 
 @dataclass
@@ -64,6 +68,10 @@ class Trial:
     records: int = 0
     bad: int = 0
     """Bad ones among those read."""
+    texts: int = 0
+    """Texts that were read."""
+    empty: int = 0
+    """Empty ones among these."""
     dimensions: int = 1
     reading: Work = field(default_factory=Work)
     """Of all records, with the making of their texts where the encoder reads texts."""
@@ -83,7 +91,9 @@ def try_texts(
     fitted = isinstance(encoder, FittedEncoder)
     sample: Reservoir[str] = Reservoir(encoder.fit_records if fitted else _TEXTS, np.random.default_rng(seed))
     for _, texts in _timed(usable_texts(corpus, rule, bad, advance), trial, corpus, lambda part: len(part[1])):
-        sample.extend(texts)
+        sample.extend([text[:_CHARACTERS] for text in texts])
+        trial.texts += len(texts)
+        trial.empty += sum(map(is_empty, texts))
     trial.records, trial.bad = corpus.row_count(), len(bad)
     if not sample.items:
         return trial

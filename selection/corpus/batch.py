@@ -9,6 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.sizes import readable
+
+MAX_RECORD_SIZE = 64 << 20
+"""Bytes of a record, at most, unless the user allows more: what is made of one may take thirty times as much memory."""
+
 # Records of a batch, at most; bytes of text are bounded by the readers.
 BATCH_ROWS = 8192
 
@@ -18,6 +23,11 @@ class BadRecord:
     """Stands in for a record that cannot be read."""
 
     reason: str
+
+
+def too_large(limit: int) -> BadRecord:
+    """Stands in for a record of more than `limit` bytes."""
+    return BadRecord(f"is larger than {readable(limit)}; --max-record-size allows more")
 
 
 class Batch(Protocol):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,26 +12,34 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.batch import MAX_RECORD_SIZE, Batch
 from tithe.selection.corpus.compression import CHUNK, chunks
 from tithe.selection.corpus.inputs import STDIN, Format, InputFile, expand, with_spooled
 from tithe.selection.corpus.jsonl import read_jsonl
 from tithe.selection.corpus.parquet import parquet_schema, read_parquet, take_parquet
+from tithe.selection.corpus.some import some_records
 from tithe.selection.errors import TitheError, UsageError, printable
 
 Rows = npt.NDArray[np.int64]
 
 
 def open_corpus(
-    given: Sequence[str], *, format: Format | None = None, spool: Path, stdin: BinaryIO | None = None
+    given: Sequence[str],
+    *,
+    format: Format | None = None,
+    max_record_size: int = MAX_RECORD_SIZE,
+    spool: Path,
+    stdin: BinaryIO | None = None,
+    notify: Callable[[str], object] = lambda line: None,
 ) -> Corpus:
     """The corpus that paths, globs, folders and `-` stand for.
 
     What cannot be read twice, or not out of order, is first copied into the folder `spool`: standard input, and
-    compressed Parquet. Raises TitheError and UsageError as `expand` does, and where Parquet schemas differ.
+    compressed Parquet. A record of more than `max_record_size` bytes is a bad one. `notify` is told what was passed
+    over, a line each. Raises TitheError and UsageError as `expand` does, and where Parquet schemas differ.
     """
     files = []
-    for number, file in enumerate(expand(given, format=format)):
+    for number, file in enumerate(expand(given, format=format, notify=notify)):
         copy = spool / f"input-{number}"
         if file.path == Path(STDIN):
             if stdin is None:
@@ -43,7 +52,7 @@ def open_corpus(
             with copy.open("wb") as out:
                 out.writelines(chunks(file))
             file = with_spooled(file, copy)
-        files.append(file)
+        files.append(replace(file, max_record_size=max_record_size))
     return Corpus(files)
 
 
@@ -121,15 +130,16 @@ class Corpus:
         return batch.place(0)
 
     def field_names(self) -> list[str]:
-        """The top-level fields, of the first records where there is no schema: for error messages."""
+        """The top-level fields; where there is no schema, those of some records from all over the corpus."""
         if self.schema is not None:
             return list(self.schema.names)
         names: dict[str, None] = {}
-        for batch in self.batches(None):
-            for record in batch.records()[:100]:
-                if isinstance(record, dict):
-                    names.update(dict.fromkeys(record))
-            break
+        for file in self.files:
+            if file.format == "parquet":
+                names.update(dict.fromkeys(parquet_schema(file)[0].names))
+                break  # all of them have the same
+        for record in some_records([file for file in self.files if file.format == "jsonl"], None):
+            names.update(dict.fromkeys(record))
         return list(names)
 
     def _read(self, file: InputFile, first: int, fields: Collection[str] | None) -> Iterator[Batch]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,12 @@ _DEEPEST_STRUCT = 64
 
 _MAGIC = b"PAR1"
 _FRAME = 8  # bytes after the footer: its length, the magic
+_PAGE_HEADERS = (1 << 10, 1 << 16, 1 << 24)  # bytes of a page's header, at most: mostly, or by much; Arrow's limit
 
 # Numbers that Parquet's definition gives to fields and values.
 _REPEATED = 2
 _BYTE_ARRAY = 6
+_DICTIONARY = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Footer:
     """Bytes of each leaf column in each row group before compression, shape (groups, leaves)."""
     shared: npt.NDArray[np.bool_]
     """Whether strings that repeat are stored there once, so that the size says nothing of the rows."""
+    strings: npt.NDArray[np.int64]
+    """Where in the file the first page begins that holds strings, 0 where there are none; shape (groups, leaves)."""
 
     @property
     def rows(self) -> int:
@@ -75,6 +79,31 @@ def read_footer(file: InputFile) -> Footer:
         raise TitheError(f"{file.path}: cannot be read ({error.strerror})") from error
 
 
+class Source(Protocol):
+    """A file that can be read anywhere."""
+
+    def seek(self, position: int, /) -> int: ...
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+def read_dictionary_size(source: Source, start: int) -> tuple[int, int]:
+    """Bytes and number of the strings of which each is stored once, if a page at `start` holds such, else 0 and 0.
+
+    Raises OSError where there is no page.
+    """
+    for size in _PAGE_HEADERS:
+        source.seek(start)
+        try:
+            page = _Reader(source.read(size)).struct(_PAGE)
+            if page.get(1) != _DICTIONARY:
+                return 0, 0
+            return _count(page.get(2), "bytes"), _count(page.get(7, {}).get(1), "strings")
+        except _Damaged:  # or longer
+            continue
+    raise OSError(f"the page at byte {start} is not readable")
+
+
 class _Damaged(Exception):
     """What is wrong with a footer."""
 
@@ -89,6 +118,7 @@ def _checked(footer: dict[int, Any], end: int) -> Footer:
         raise _Damaged("it has rows, but no columns")
     sizes = np.zeros((len(groups), len(repeated)), np.int64)
     shared = np.zeros((len(groups), len(repeated)), bool)
+    strings = np.zeros((len(groups), len(repeated)), np.int64)
     for i, (group, rows) in enumerate(zip(groups, group_rows, strict=True)):
         chunks = group.get(1, [])
         if len(chunks) != len(repeated):
@@ -100,10 +130,11 @@ def _checked(footer: dict[int, Any], end: int) -> Footer:
             values = _count(column.get(5), "values")
             if values < rows or (values > rows and not repeated[j]):
                 raise _Damaged(f"column {j} of row group {i} has {values} values for {rows} rows")
-            _check_place(column, end, rows)
+            start = _start(column, end, rows)
             sizes[i, j] = _count(column.get(6), "bytes")
-            shared[i, j] = column.get(1) == _BYTE_ARRAY and 11 in column
-    return Footer(np.array(group_rows, np.int64), sizes, shared)
+            if column.get(1) == _BYTE_ARRAY:
+                shared[i, j], strings[i, j] = 11 in column, start
+    return Footer(np.array(group_rows, np.int64), sizes, shared, strings)
 
 
 def _leaves(elements: list[dict[int, Any]]) -> Iterator[bool]:
@@ -134,14 +165,17 @@ def _leaves(elements: list[dict[int, Any]]) -> Iterator[bool]:
         raise _Damaged("its schema lacks columns")
 
 
-def _check_place(column: dict[int, Any], end: int, rows: int) -> None:
-    """Raise _Damaged where the pages of a column do not lie before the footer."""
+def _start(column: dict[int, Any], end: int, rows: int) -> int:
+    """Where the pages of a column begin, 0 of no rows; raises _Damaged where they do not lie before the footer."""
     start, dictionary = column.get(9), column.get(11, 0)
     if isinstance(start, int) and 0 < dictionary < start:
         start = dictionary
     size = _count(column.get(7), "bytes")
-    if rows and not (isinstance(start, int) and len(_MAGIC) <= start <= end - size):
+    if not rows:
+        return 0
+    if not (isinstance(start, int) and len(_MAGIC) <= start <= end - size):
         raise _Damaged("a column lies outside the file")
+    return start
 
 
 def _count(number: int | None, what: str) -> int:
@@ -157,6 +191,7 @@ _SCHEMA: _Wanted = {1: int, 3: int, 4: bytes, 5: int}
 _COLUMN: _Wanted = dict.fromkeys((1, 5, 6, 7, 9, 11), int)
 _GROUP: _Wanted = {1: [{3: _COLUMN}], 3: int}
 _FILE: _Wanted = {2: [_SCHEMA], 3: int, 4: [_GROUP]}
+_PAGE: _Wanted = {1: int, 2: int, 7: {1: int}}
 
 
 class _Reader:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from tithe.selection.corpus.batch import MAX_RECORD_SIZE
 from tithe.selection.corpus.object_search import find
 from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
+from tithe.selection.corpus.passed_over import PassedOver, no_file
 from tithe.selection.corpus.storage import Place, identity, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
 
@@ -40,6 +42,8 @@ class InputFile:
     part: tuple[int, int] | None = None
     """What is read of it, from one to before the other: bytes of plain JSONL, at starts of lines, or row groups of
     Parquet; None: all."""
+    max_record_size: int = MAX_RECORD_SIZE
+    """Bytes of a record, at most."""
 
     @property
     def readable(self) -> Place:
@@ -65,11 +69,14 @@ class InputFile:
             raise TitheError(f"{self.path}: changed during the run; run again when nothing writes to it")
 
 
-def expand(given: Sequence[str], *, format: Format | None = None) -> list[InputFile]:
+def expand(
+    given: Sequence[str], *, format: Format | None = None, notify: Callable[[str], object] = lambda line: None
+) -> list[InputFile]:
     """The files that paths, URLs, globs and folders stand for, in the order given; names sorted within each.
 
-    A folder stands for the files below it whose suffix names a format; hidden ones are passed over. `format`
-    overrides the suffixes (but not those of compression). `-` comes back unread, with size 0.
+    A folder stands for the files below it whose suffix names a format; hidden ones are passed over, and links to
+    folders. `format` overrides the suffixes (but not those of compression). `-` comes back unread, with size 0.
+    `notify` is told what was passed over, a line for each folder or glob.
 
     Raises TitheError for what does not exist or cannot be read, UsageError for suffixes that say nothing and for
     a file that is given twice: its records would count twice.
@@ -77,12 +84,15 @@ def expand(given: Sequence[str], *, format: Format | None = None) -> list[InputF
     files: list[InputFile] = []
     seen: dict[tuple[str, ...], Place] = {}
     for name in given:
-        for file in _files(name, format):
+        passed = PassedOver(shown(name))
+        for file in _files(name, format, passed):
             real = (STDIN,) if file.path == Path(STDIN) else identity(file.path)
             if real in seen:
                 raise UsageError(f"{file.path}: is given twice (also as {seen[real]}); its records would count twice")
             seen[real] = file.path
             files.append(file)
+        if line := passed.line():
+            notify(line)
     return files
 
 
@@ -91,7 +101,7 @@ def with_spooled(file: InputFile, spooled: Path) -> InputFile:
     return replace(file, spooled=spooled)
 
 
-def _files(name: str, format: Format | None) -> Iterator[InputFile]:
+def _files(name: str, format: Format | None, passed: PassedOver) -> Iterator[InputFile]:
     if name == STDIN:
         if format == "parquet":
             raise UsageError("-: standard input is read as JSONL; Parquet needs a file")
@@ -99,45 +109,50 @@ def _files(name: str, format: Format | None) -> Iterator[InputFile]:
         return
     place = place_of(name)
     if isinstance(place, ObjectUrl):
-        yield from _objects(place, shown(name), format)
+        yield from _objects(place, shown(name), format, passed)
     else:
-        for path in _paths(place, str(place) if is_url(name) else name, format):
+        for path in _paths(place, str(place) if is_url(name) else name, format, passed):
             yield _inspect(path, format)
 
 
-def _objects(url: ObjectUrl, name: str, format: Format | None) -> Iterator[InputFile]:
+def _objects(url: ObjectUrl, name: str, format: Format | None, passed: PassedOver) -> Iterator[InputFile]:
     def wanted(place: ObjectUrl) -> bool:
         return format is not None or _by_suffix(place)[0] is not None
 
     try:
-        found = [(place, *_read_as(place, format), status) for place, status in find(url, wanted)]
+        found = [(place, *_read_as(place, format), status) for place, status in find(url, wanted, passed)]
     except OSError as error:
         raise TitheError(f"{name}: {error.strerror}") from error
     if not found and glob.has_magic(url.key):
         raise TitheError(f"{name}: no object matches")
     if not found:
-        raise _holds_none(name)
+        raise _holds_none(name, passed)
     for place, chosen, compression, status in found:
         yield InputFile(place, chosen, compression, status.size, status.modified)
 
 
-def _holds_none(folder: str) -> TitheError:
-    return TitheError(f"{folder}: the folder holds no {' or '.join(sorted(FORMATS))} files; --format reads others")
+def _holds_none(folder: str, passed: PassedOver) -> TitheError:
+    wanted = " or ".join(sorted(FORMATS))
+    others = passed.line()
+    return TitheError(
+        f"{folder}: the folder holds no {wanted} files; --format reads others{f' ({others})' if others else ''}"
+    )
 
 
-def _paths(path: Path, name: str, format: Format | None) -> Iterator[Path]:
+def _paths(path: Path, name: str, format: Format | None, passed: PassedOver) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        found = sorted(_below(path, format))
+        found = sorted(_below(path, format, passed))
         if not found:
-            raise _holds_none(name)
+            raise _holds_none(name, passed)
         yield from found
     elif glob.has_magic(name):
         found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
-        found = [match for match in found if match.is_file()]
+        found = [match for match in found if _is_file(match, str(match), passed)]
         if not found:
-            raise TitheError(f"{name}: no file matches")
+            others = passed.line()
+            raise TitheError(f"{name}: no file matches{f' ({others})' if others else ''}")
         yield from found
     elif os.path.lexists(path):
         raise TitheError(f"{name}: is neither a file nor a folder; a pipe can be given as -")
@@ -145,13 +160,34 @@ def _paths(path: Path, name: str, format: Format | None) -> Iterator[Path]:
         raise TitheError(f"{name}: no such file")
 
 
-def _below(folder: Path, format: Format | None) -> Iterator[Path]:
+def _below(folder: Path, format: Format | None, passed: PassedOver) -> Iterator[Path]:
     # Not rglob: it passes over folders that may not be read, and their records would be missing silently.
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            if path.is_file() and (format is not None or _by_suffix(path)[0] is not None):
-                yield path
+        for name in sorted(folders):
+            path = Path(parent, name)
+            if name.startswith(".") or path.is_symlink():
+                passed.add(str(path.relative_to(folder)), "a link to a folder")
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(parent, name) for name in sorted(names)):
+            name = str(path.relative_to(folder))
+            if path.name.startswith("."):
+                passed.add(name)
+            elif _is_file(path, name, passed):
+                if format is not None or _by_suffix(path)[0] is not None:
+                    yield path
+                else:
+                    passed.add(name)
+
+
+def _is_file(path: Path, name: str, passed: PassedOver) -> bool:
+    """Whether this is a file; if not, it is passed over by this name. Raises TitheError where that cannot be told."""
+    try:
+        what = no_file(path)
+    except OSError as error:
+        _unreadable(error)
+    if what is not None:
+        passed.add(name, what)
+    return what is None
 
 
 def _unreadable(error: OSError) -> NoReturn:

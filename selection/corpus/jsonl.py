@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord
+from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.compression import chunks
 from tithe.selection.corpus.inputs import InputFile
 
@@ -23,7 +23,7 @@ class JsonlBatch:
 
     def __init__(self, file: InputFile, lines: list[bytes], line_numbers: Numbers, rows: Numbers) -> None:
         self.lines = lines
-        """Each without its line end, and without a byte order mark."""
+        """Each without its line end, and without a byte order mark; empty where it is larger than a record may be."""
         self.rows = rows
         self._file = file
         self._line_numbers = line_numbers
@@ -35,7 +35,7 @@ class JsonlBatch:
     def records(self) -> Sequence[dict[str, Any] | BadRecord]:
         """See Batch.records: all fields are there."""
         if self._records is None:
-            self._records = [parse(line) for line in self.lines]
+            self._records = [parse(line) if line else too_large(self._file.max_record_size) for line in self.lines]
         return self._records
 
     def invalid(self) -> Mapping[int, str]:
@@ -64,9 +64,13 @@ def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:
     """Batches of the records of a file; the first has the overall row `first_row`. Blank lines are no records."""
     row, line_number = first_row, 0
     for lines in _lines(file):
-        if line_number == 0 and (file.part is None or file.part[0] == 0):
+        if line_number == 0 and lines[0] and (file.part is None or file.part[0] == 0):
             lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
-        numbered = [(number, line) for number, line in enumerate(lines, line_number + 1) if line and not line.isspace()]
+        numbered = [
+            (number, line or b"")
+            for number, line in enumerate(lines, line_number + 1)
+            if line is None or (line and not line.isspace())
+        ]
         line_number += len(lines)
         for start in range(0, len(numbered), BATCH_ROWS):
             part = numbered[start : start + BATCH_ROWS]
@@ -77,18 +81,77 @@ def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:
             row += len(part)
 
 
-def _lines(file: InputFile) -> Iterator[list[bytes]]:
-    """The lines of a file, a list for each chunk: cut at newlines only, whatever else may end a line elsewhere."""
-    begun: list[bytes] = []  # the pieces of a line that is longer than a chunk
+def start_of_line(lines: BinaryIO, at: int, *, within: int | None = None) -> int | None:
+    """Where the first line begins at or after the byte `at`, or the file ends; None where that is not `within` so many
+    bytes. However long lines are, little of them is held."""
+    if at == 0:
+        return 0
+    at -= 1  # the byte before it may be the end of a line
+    lines.seek(at)
+    end = None if within is None else at + within
+    while piece := lines.read(_PIECE if end is None else min(_PIECE, end - at)):
+        newline = piece.find(b"\n")
+        if newline >= 0:
+            return at + newline + 1
+        at += len(piece)
+    return at if end is None or at < end else None
+
+
+_PIECE = 1 << 20
+
+
+def _lines(file: InputFile) -> Iterator[list[bytes | None]]:
+    """The lines of a file, a list for each chunk: cut at newlines only, whatever else may end a line elsewhere.
+
+    None stands for a line that is larger than a record may be. It comes as soon as that is known, before its end.
+    """
+    limit = file.max_record_size
+    begun = _Begun(limit)
     for chunk in chunks(file):
         head, *rest = chunk.split(b"\n")
-        begun.append(head)
+        if begun.is_too_large_with(head):
+            yield [None]
         if rest:
             last = rest.pop()
-            yield [b"".join(begun), *rest]
-            begun = [last]
-    if any(begun):
-        yield [b"".join(begun)]
+            found: list[bytes | None] = [*begun.ended(), *rest]
+            if max(map(len, rest), default=0) > limit:
+                found = [line if line is None or len(line) <= limit or line.isspace() else None for line in found]
+            if found:
+                yield found
+            begun = _Begun(limit)
+            if begun.is_too_large_with(last):
+                yield [None]
+    last_line = begun.ended()
+    if any(last_line):
+        yield last_line
+
+
+@dataclass
+class _Begun:
+    """A line that has not ended yet. Of one that is too large nothing is held."""
+
+    limit: int
+    _pieces: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _blank: bool = True
+    _given_up: bool = False
+
+    def is_too_large_with(self, piece: bytes) -> bool:
+        """Whether the line, no blank one, is larger than the limit with the piece that comes next, and not before."""
+        self._size += len(piece)
+        self._blank = self._blank and (not piece or piece.isspace())
+        if self._size <= self.limit:
+            self._pieces.append(piece)
+            return False
+        self._pieces.clear()
+        if self._blank or self._given_up:
+            return False
+        self._given_up = True
+        return True
+
+    def ended(self) -> list[bytes | None]:
+        """The line; nothing where it was too large, which was said before."""
+        return [] if self._given_up else [b"".join(self._pieces)]
 
 
 def _lines_before(file: InputFile) -> int:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pyarrow import fs
 
 from tithe.selection.corpus.object_store import ObjectUrl, Status, status_of_info
+from tithe.selection.corpus.passed_over import PassedOver, is_hidden
 
 
-def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[ObjectUrl, Status]]:
-    """The objects that a URL stands for: one; those below a folder that are wanted, hidden ones passed over; or those
-    that fit a glob. In the order that local files would have.
+def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool], passed: PassedOver) -> Iterable[tuple[ObjectUrl, Status]]:
+    """The objects that a URL stands for: one; those below a folder that are wanted, hidden ones and others passed over;
+    or those that fit a glob. In the order that local files would have.
 
     Raises OSError where the store cannot be reached or refuses, FileNotFoundError where nothing is there.
     """
@@ -21,20 +22,32 @@ def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[
     if info.type == fs.FileType.File:
         return [(url, status_of_info(info))]
     if info.type == fs.FileType.Directory:
-        start = len(url.key)
-        found = [
-            (object_, info)
-            for object_, info in url.children(deep=True)
-            if not _is_hidden(object_.key[start:]) and wanted(object_)
-        ]
+        found = []
+        for object_, info in sorted(_files(url.children(deep=True)), key=_in_order):
+            name = object_.key[len(url.key) :].strip("/")
+            if is_hidden(name) or not wanted(object_):
+                passed.add(name)
+            else:
+                found.append((object_, info))
     elif glob.has_magic(url.key):
         url.check_bucket()
-        found = list({object_: info for object_, info in _matching(url.with_key(""), url.key.split("/"))}.items())
+        matches = {object_: info for object_, info in _matching(url.with_key(""), url.key.split("/"))}
+        for object_, info in sorted(matches.items(), key=_in_order):
+            if info.type == fs.FileType.Directory:
+                passed.add(object_.key, "a folder")
+        found = sorted(_files(matches.items()), key=_in_order)
     else:
         url.check_bucket()
         raise url.missing()
-    files = [(object_, status_of_info(info)) for object_, info in found if info.type == fs.FileType.File]
-    return sorted(files, key=lambda file: file[0].key.split("/"))
+    return [(object_, status_of_info(info)) for object_, info in found]
+
+
+def _files(found: Iterable[tuple[ObjectUrl, fs.FileInfo]]) -> Iterator[tuple[ObjectUrl, fs.FileInfo]]:
+    return ((object_, info) for object_, info in found if info.type == fs.FileType.File)
+
+
+def _in_order(found: tuple[ObjectUrl, fs.FileInfo]) -> list[str]:
+    return found[0].key.split("/")
 
 
 def _matching(folder: ObjectUrl, parts: list[str]) -> Iterator[tuple[ObjectUrl, fs.FileInfo]]:
@@ -63,7 +76,3 @@ def _matching(folder: ObjectUrl, parts: list[str]) -> Iterator[tuple[ObjectUrl, 
                 yield child, info
             elif is_folder:
                 yield from _matching(child, rest)
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord
-from tithe.selection.corpus.footer import Footer, read_footer
+from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
+from tithe.selection.corpus.footer import Footer, read_dictionary_size, read_footer
 from tithe.selection.corpus.inputs import InputFile
 from tithe.selection.corpus.storage import failure, open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 from tithe.selection.parallel import chained, workers
+from tithe.selection.sizes import readable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,18 +36,28 @@ _BATCH_BYTES = 16 << 20
 # at most so many batches made that wait to be worked on.
 _SPAN_BYTES, _MOST_THREADS, _AHEAD = 32 << 20, 8, 4
 
-# Rows of a batch where the footer cannot tell how long the values are.
-_DICTIONARY_BATCH_ROWS = 1024
+# Rows of a batch where the footer cannot tell how long the values are, and bytes of it if all of them were one value
+# that is as long as all those together that are stored once.
+_DICTIONARY_BATCH_ROWS, _WORST_BATCH_BYTES = 1024, 1 << 30
 
 
 class ParquetBatch:
     """Rows of one file."""
 
-    def __init__(self, file: InputFile, table: pa.RecordBatch, rows: Numbers, rows_in_file: Numbers) -> None:
+    def __init__(
+        self,
+        file: InputFile,
+        table: pa.RecordBatch,
+        rows: Numbers,
+        rows_in_file: Numbers,
+        too_large: frozenset[int] = frozenset(),
+    ) -> None:
+        """`too_large` are the positions of records that are larger than they may be."""
         self.table = table
         self.rows = rows
         self._file = file
         self._rows_in_file = rows_in_file
+        self._too_large = too_large
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,12 +66,16 @@ class ParquetBatch:
         """See Batch.records."""
         if not self.table.num_columns:
             return [{} for _ in self.rows]
-        try:
-            return self.table.to_pylist()
-        except _NO_PYTHON_VALUE:
-            return [self._record(i) for i in range(len(self))]
+        if not self._too_large:
+            try:
+                return self.table.to_pylist()
+            except _NO_PYTHON_VALUE:
+                pass
+        return [self._record(i) for i in range(len(self))]
 
     def _record(self, i: int) -> dict[str, Any] | BadRecord:
+        if i in self._too_large:
+            return too_large(self._file.max_record_size)
         record = {}
         for name, column in zip(self.table.schema.names, self.table.columns, strict=True):
             try:
@@ -72,8 +87,8 @@ class ParquetBatch:
         return record
 
     def invalid(self) -> Mapping[int, str]:
-        """See Batch.invalid: none, as long as nobody asks for the values as Python objects."""
-        return {}
+        """See Batch.invalid: those that are too large, as long as nobody asks for the values as Python objects."""
+        return dict.fromkeys(self._too_large, too_large(self._file.max_record_size).reason)
 
     def column(self, name: str) -> Any:
         """See Batch.column."""
@@ -86,7 +101,11 @@ class ParquetBatch:
     def select(self, positions: Numbers) -> ParquetBatch:
         """See Batch.select."""
         return ParquetBatch(
-            self._file, taken(self.table, positions), self.rows[positions], self._rows_in_file[positions]
+            self._file,
+            taken(self.table, positions),
+            self.rows[positions],
+            self._rows_in_file[positions],
+            frozenset(i for i, at in enumerate(positions.tolist()) if at in self._too_large),
         )
 
 
@@ -102,29 +121,37 @@ def parquet_schema(file: InputFile) -> tuple[pa.Schema, int]:
 
 
 def read_parquet(file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[ParquetBatch]:
-    """Batches of the rows of a file; the first has the overall row `first_row`. `fields` None reads all columns."""
+    """Batches of the rows of a file; the first has the overall row `first_row`. `fields` None reads all columns.
+
+    Of records that are too large, by what is read of them, no values are held.
+    """
     with _opened(file) as (parquet, footer):
         groups, ends = _groups(file, footer)
         start = before = int(ends[0])
         leaves = _leaves(parquet, fields)
         batch_rows, paths = _batch_rows(footer, leaves), _paths(parquet, leaves)
 
-        def tables(span: range) -> Iterator[pa.RecordBatch]:
+        def tables(span: range) -> Iterator[tuple[pa.RecordBatch, frozenset[int]]]:
             with _reader(file, parquet.metadata) as part:
                 for group in span:
-                    yield from _of_group(part, group, footer, batch_rows, paths)
+                    for table in _of_group(file, *part, group, footer, batch_rows, leaves, paths):
+                        yield _checked(table, file.max_record_size)
 
-        for table in _side_by_side(tables, _spans(footer, leaves, groups)):
+        for table, too_large in _side_by_side(tables, _spans(footer, leaves, groups)):
             rows = np.arange(start, start + table.num_rows)
             start += table.num_rows
-            yield ParquetBatch(file, table, rows + (first_row - before), rows)
+            yield ParquetBatch(file, table, rows + (first_row - before), rows, too_large)
 
 
 def take_parquet(
     file: InputFile, first_row: int, rows_in_file: Numbers, fields: Collection[str] | None
 ) -> Iterator[ParquetBatch]:
     """Batches of some rows of a file, or of the part of it that is read, ascending; row groups without any of them
-    are not read."""
+    are not read.
+
+    Records that are too large are told by the same fields as when all are read. A record of which other fields were
+    read, and that was chosen, comes as a whole, whatever its size.
+    """
     with _opened(file) as (parquet, footer):
         groups, starts = _groups(file, footer)
         before = int(starts[0])
@@ -140,12 +167,15 @@ def take_parquet(
 
         def some(group: int, start: int) -> Iterator[ParquetBatch]:
             with _reader(file, parquet.metadata) as part:
-                for table in _of_group(part, group, footer, batch_rows, paths):
+                for table in _of_group(file, *part, group, footer, batch_rows, leaves, paths):
                     end = start + table.num_rows
                     low, high = np.searchsorted(rows_in_file, [start, end])
                     if low < high:
                         wanted = rows_in_file[low:high]
-                        yield ParquetBatch(file, taken(table, wanted - start), wanted + (first_row - before), wanted)
+                        found, too_large = taken(table, wanted - start), frozenset[int]()
+                        if fields is not None:
+                            found, too_large = _checked(found, file.max_record_size)
+                        yield ParquetBatch(file, found, wanted + (first_row - before), wanted, too_large)
                     start = end
 
         yield from _side_by_side(lambda group: some(*group), wanted_groups)
@@ -176,13 +206,28 @@ def _groups(file: InputFile, footer: Footer) -> tuple[range, Numbers]:
 
 
 def _of_group(
-    parquet: pq.ParquetFile, group: int, footer: Footer, batch_rows: int, paths: list[str] | None
+    file: InputFile,
+    source: pa.NativeFile,
+    parquet: pq.ParquetFile,
+    group: int,
+    footer: Footer,
+    batch_rows: int,
+    leaves: list[int] | None,
+    paths: list[str] | None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a row group; raises OSError, as Arrow does, where there are more or fewer than the footer says.
 
     Groups are read one by one: in a damaged one a column may end early, and Arrow would fill up from the next group.
     """
     said, read = int(footer.group_rows[group]), 0
+    for start in footer.strings[group, slice(None) if leaves is None else leaves].tolist():
+        size, count = read_dictionary_size(source, start) if start else (0, 0)
+        if leaves is not None and size > file.max_record_size * max(count, 1):
+            # As many rows may hold it as there are: to find them one by one would take forever.
+            what = f"its row group {group} holds values of {readable(size / max(count, 1))} that rows share"
+            raise TitheError(f"{file.path}: {what}; --max-record-size allows more")
+        if size:
+            batch_rows = min(batch_rows, _rows_that_share(size, count))
     for table in parquet.iter_batches(batch_rows, row_groups=[group], columns=paths):
         read += table.num_rows
         if read > said:
@@ -191,6 +236,29 @@ def _of_group(
     if read != said:
         found = "more" if read > said else read
         raise OSError(f"the footer says there are {said} rows in row group {group}, but there are {found}")
+
+
+def _rows_that_share(size: int, count: int) -> int:
+    """As many rows as make a batch of values that are stored once: `count` of them, in `size` bytes together."""
+    return max(1, min(_BATCH_BYTES * count // size, _WORST_BATCH_BYTES // size))
+
+
+def _checked(table: pa.RecordBatch, limit: int) -> tuple[pa.RecordBatch, frozenset[int]]:
+    """A table, and the positions of its rows of more than `limit` bytes, which become null."""
+    too_large = _too_large(table, limit)
+    if too_large:
+        kept = [None if i in too_large else i for i in range(table.num_rows)]
+        with suppress(pa.ArrowNotImplementedError):
+            table = table.take(pa.array(kept, pa.int64()))
+    return table, too_large
+
+
+def _too_large(table: pa.RecordBatch, limit: int) -> frozenset[int]:
+    # Of values that all rows share only the numbers are a row's own.
+    own = [column.indices if isinstance(column, pa.DictionaryArray) else column for column in table.columns]
+    if sum(column.nbytes for column in own) <= limit:
+        return frozenset()
+    return frozenset(i for i in range(table.num_rows) if sum(column.slice(i, 1).nbytes for column in own) > limit)
 
 
 def taken(table: pa.RecordBatch, positions: Numbers) -> pa.RecordBatch:
@@ -237,7 +305,7 @@ def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
     file.check_unchanged()
     footer = read_footer(file)
     try:
-        with _reader(file, None) as parquet:
+        with _reader(file, None) as (_, parquet):
             yield parquet, footer
     except MemoryError as error:
         raise TitheError(
@@ -249,12 +317,13 @@ def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
 
 
 @contextmanager
-def _reader(file: InputFile, metadata: pq.FileMetaData | None) -> Iterator[pq.ParquetFile]:
-    """A reader of its own: one reads for one thread only. `metadata` is that of another reader of the file."""
+def _reader(file: InputFile, metadata: pq.FileMetaData | None) -> Iterator[tuple[pa.NativeFile, pq.ParquetFile]]:
+    """A file and a reader of its own: one reads for one thread only. `metadata` is that of another reader of the
+    file."""
     with (
         open_for_arrow(file.readable) as source,
         pq.ParquetFile(
             source, metadata=metadata, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True
         ) as parquet,
     ):
-        yield parquet
+        yield source, parquet

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tithe.selection.corpus.batch import BadRecord
 from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.some import some_records
 from tithe.selection.errors import UsageError, printable
 
 Record = Mapping[str, Any]
-
-# Records looked at to find out which rule fits.
-_LOOKED_AT = 100
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TEMPLATE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -40,9 +38,9 @@ class TextRule:
 
 
 def choose_rule(corpus: Corpus, *, fields: Sequence[str] = (), template: str | None = None) -> TextRule:
-    """The rule the user gave, or the first one that fits the first records.
+    """The rule the user gave, or the first one that gives texts to records from all over the corpus.
 
-    Raises UsageError where none fits, or a field that was named is in none of the first records.
+    Raises UsageError where none does, or a field that was named is in none of them.
     """
     names = corpus.field_names()
     if fields or template is not None:
@@ -53,26 +51,44 @@ def choose_rule(corpus: Corpus, *, fields: Sequence[str] = (), template: str | N
                     f"the text field {field!r} is not in {corpus.files[0].path}, which has {_listed(names)}"
                 )
         return rule
-    records = _first_records(corpus)
+    # No other columns: they may be large, or hold what Python has no value for.
+    records = some_records(corpus.files, {field for rule in DETECTED for field in rule.fields})
     rule = detect(records)
     if rule is None and records:
+        emptied = [f"{rule.name} is empty in {empty:,}" for rule, _, empty in _tried(records) if empty]
+        reason = f"Of {len(records):,} records looked at, {', '.join(emptied)}. " if emptied else ""
         raise UsageError(
-            f"{corpus.files[0].path}: which field is the text? Name it with --text or --template; "
+            f"{corpus.files[0].path}: which field is the text? {reason}Name it with --text or --template; "
             f"there are {_listed(names)}"
         )
     return rule or rule_from_fields(["text"])
 
 
 def detect(records: Sequence[Record]) -> TextRule | None:
-    """The first rule in DETECTED that gives a text for one of the records."""
-    for rule in DETECTED:
-        for record in records:
-            try:
-                rule.text(record)
-            except BadText:
-                continue
+    """The first rule in DETECTED that gives a text to half of the records; or else the first that gives more texts than
+    it leaves empty: records of which it makes none are no silent loss, but bad ones."""
+    tried = _tried(records)
+    for rule, texts, _ in tried:
+        if texts and 2 * texts >= len(records):
             return rule
-    return None
+    return next((rule for rule, texts, empty in tried if texts and texts >= empty), None)
+
+
+def _tried(records: Sequence[Record]) -> list[tuple[TextRule, int, int]]:
+    """Each rule in DETECTED, how many texts it makes of some records, and how many empty ones."""
+    found = []
+    for rule in DETECTED:
+        empty = []
+        for record in records:
+            with suppress(BadText):
+                empty.append(is_empty(rule.text(record)))
+        found.append((rule, empty.count(False), empty.count(True)))
+    return found
+
+
+def is_empty(text: str) -> bool:
+    """Whether nothing can be read there."""
+    return not text or text.isspace()
 
 
 def rule_from_fields(paths: Sequence[str], names: Sequence[str] = ()) -> TextRule:
@@ -248,16 +264,6 @@ def _printed(value: Any, path: str) -> str:
 def _fields(paths: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """The top-level fields that paths begin with."""
     return tuple(dict.fromkeys(path if path in names else path.partition(".")[0] for path in paths))
-
-
-def _first_records(corpus: Corpus) -> list[Record]:
-    found: list[Record] = []
-    # No other columns: they may be large, or hold what Python has no value for.
-    for batch in corpus.batches({field for rule in DETECTED for field in rule.fields}):
-        found += [record for record in batch.records()[:_LOOKED_AT] if not isinstance(record, BadRecord)]
-        if len(found) >= _LOOKED_AT:
-            break
-    return found[:_LOOKED_AT]
 
 
 def _listed(names: Sequence[str]) -> str:

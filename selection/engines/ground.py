@@ -172,6 +172,7 @@ def lay_in_parts(
         cast(Any, home.quantity(TOKENS)) if options.tokens is not None else None,
         sum(part.encoded for part in known),
         (*reused, *(["clusters"] if laid.found else [])),
+        sum(part.empty for part in known),
         home=home,
         places=laid.places,
     )

@@ -68,6 +68,8 @@ class Records:
     """Whether the embeddings were in the work folder."""
     lengths: str | None = None
     """The file with the characters of each text."""
+    empty: int = 0
+    """Records whose text is empty."""
 
     @property
     def usable(self) -> int:

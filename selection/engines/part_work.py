@@ -338,7 +338,13 @@ def _known(corpus: Corpus, bad: BadRecords, embedded: Embedded | None = None) ->
         return known
     lengths = embedded.lengths.filename if isinstance(embedded.lengths, np.memmap) else None
     kept = embedded.reused == ("embeddings",)
-    return replace(known, encoded=embedded.encoded, kept=kept, lengths=None if lengths is None else str(lengths))
+    return replace(
+        known,
+        encoded=embedded.encoded,
+        kept=kept,
+        lengths=None if lengths is None else str(lengths),
+        empty=embedded.empty,
+    )
 
 
 def _clusters_of(part: Part, key: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tithe.selection.corpus import InputFile
 from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.inputs import STDIN
+from tithe.selection.corpus.jsonl import start_of_line
 from tithe.selection.corpus.storage import absolute, open_binary
 from tithe.selection.errors import TitheError
 
@@ -73,9 +74,7 @@ def _ends(file: InputFile, part_bytes: int) -> Iterator[int]:
             with open_binary(file.readable) as lines:
                 end = 0
                 while end < file.size:
-                    lines.seek(min(end + part_bytes, file.size) - 1)
-                    lines.readline()  # to the end of the line that holds the last byte
-                    end = lines.tell()
+                    end = start_of_line(lines, min(end + part_bytes, file.size)) or file.size
                     yield end
         except OSError as error:
             raise TitheError(f"{file.path}: cannot be read ({error.strerror})") from error

@@ -134,7 +134,9 @@ def explain(
         folder, stages = Path(name), Stages(progress)
         _check(record, progress)
         options = recorded_options(record, work_dir=work_dir)
-        corpus = open_corpus(options.inputs, format=options.format, spool=folder)
+        corpus = open_corpus(
+            options.inputs, format=options.format, max_record_size=options.max_record_size, spool=folder
+        )
         encoder = make_encoder(options)
         rule = find_text_rule(options, encoder, corpus)
         digests = [file["sha256"] for file in record.manifest["inputs"]]

@@ -162,7 +162,7 @@ def _subset_agrees(record: Record, weights: Floats, copies: npt.NDArray[np.int64
     column = record.options["weight_column"]
     held: list[Any] = []
     with TemporaryDirectory(prefix="tithe-") as spool:
-        corpus = open_corpus([str(record.subset)], spool=Path(spool))
+        corpus = open_corpus([str(record.subset)], max_record_size=record.max_record_size, spool=Path(spool))
         if shape == "column":
             for batch in corpus.batches((column,)):
                 held += [r.get(column) if isinstance(r, dict) else None for r in batch.records()]

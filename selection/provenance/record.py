@@ -49,6 +49,12 @@ class Record:
         """The options as recorded."""
         return self.manifest["options"]
 
+    @property
+    def max_record_size(self) -> int:
+        """Bytes of a record of the subset, at most: more than of one of the corpus, since it got a weight, and JSON may
+        write it at greater length than Parquet does."""
+        return 8 * self.options["max_record_size"] + (1 << 20)
+
     def folder(self) -> Path:
         """The folder from which the relative names in the manifest are meant.
 

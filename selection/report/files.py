@@ -83,7 +83,7 @@ class SelectionFiles:
     @contextmanager
     def _corpus(self) -> Iterator[Corpus]:
         with TemporaryDirectory(prefix="tithe-") as spool:
-            yield open_corpus([str(self.subset)], spool=Path(spool))
+            yield open_corpus([str(self.subset)], max_record_size=self.record.max_record_size, spool=Path(spool))
 
     def _rule(self, corpus: Corpus) -> TextRule | None:
         described, options = self.manifest["text"], self.manifest["options"]

@@ -193,7 +193,7 @@ def test_tiny_corpora(tithe: Tithe, tmp_path: Path, n: int, budget: tuple[str, .
 @pytest.mark.parametrize("text", ["always the same words here", ""])
 def test_records_that_are_all_the_same(tithe: Tithe, tmp_path: Path, text: str) -> None:
     write_jsonl(tmp_path / "c.jsonl", [{"text": text, "id": i} for i in range(300)])
-    ran = tithe("select", "c.jsonl", "-o", "s.jsonl", "--size", "30")
+    ran = tithe("select", "c.jsonl", "-o", "s.jsonl", "--size", "30", "--text", "text")
     assert ran.code == 0, ran.err
     subset = read_jsonl(tmp_path / "s.jsonl")
     assert len(subset) == 30

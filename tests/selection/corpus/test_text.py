@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ PARTS = [{"role": "user", "content": [{"type": "text", "text": "Look"}, {"type":
     [
         ({"messages": CHAT, "text": "other"}, "messages", "Hi\nHello"),
         ({"messages": PARTS}, "messages", "Look\nhere"),
-        ({"messages": [{"role": "assistant", "content": None, "tool_calls": []}]}, "messages", ""),
         ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}, "conversations", "a\nb"),
         ({"prompt": "p", "completion": "c"}, "prompt + completion", "p\nc"),
         ({"prompt": CHAT[:1], "completion": CHAT[1:]}, "prompt + completion", "Hi\nHello"),
@@ -31,7 +32,6 @@ PARTS = [{"role": "user", "content": [{"type": "text", "text": "Look"}, {"type":
         ({"instruction": "i", "output": "o"}, "instruction + input + output", "i\no"),
         ({"question": "q", "answer": "a"}, "question + answer", "q\na"),
         ({"text": "t", "id": 3}, "text", "t"),
-        ({"text": ""}, "text", ""),
     ],
 )
 def test_the_common_layouts_are_found(record: dict, name: str, text: str) -> None:
@@ -39,6 +39,42 @@ def test_the_common_layouts_are_found(record: dict, name: str, text: str) -> Non
     assert rule is not None
     assert rule.name == name
     assert rule.text(record) == text
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"conversations": []},
+        {"conversations": None},
+        {"conversations": [{"from": "human", "value": ""}, {"from": "gpt", "value": None}]},
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]},
+        {"messages": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]},
+        {"prompt": "", "completion": ""},
+        {"messages": [{"role": "user", "content": " "}], "conversations": []},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("full", [{"instruction": "i", "output": "o"}, {"text": "t"}], ids=["instruction", "text"])
+def test_a_layout_that_leaves_most_texts_empty_gives_way_to_one_that_does_not(empty: dict, full: dict) -> None:
+    rule = detect([{**empty, **full}] * 5)
+    assert rule is not None
+    assert rule.name.startswith(next(iter(full)))
+    assert detect([{**empty, "id": i} for i in range(5)]) is None
+
+
+@pytest.mark.parametrize(("with_chat", "expected"), [(5, "messages"), (4, "text")])
+def test_half_of_the_texts_make_a_layout(with_chat: int, expected: str) -> None:
+    records = [{"messages": CHAT if i < with_chat else [], "text": "t"} for i in range(10)]
+    rule = detect(records)
+    assert rule is not None
+    assert rule.name == expected
+
+
+def test_records_without_a_text_are_no_empty_ones_so_that_they_are_reported() -> None:
+    rule = detect([{"text": "t"}, {"text": None}, {"id": 1}, {"id": 2}, {"text": "u"}])
+    assert rule is not None
+    assert rule.name == "text"
+    assert detect([{"text": "t"}, {"text": " "}, {"text": "\n"}, {"id": 2}]) is None
 
 
 def test_where_no_layout_fits_none_is_found() -> None:
@@ -137,6 +173,52 @@ def test_a_corpus_without_a_known_layout_gets_its_fields_listed(tmp_path: Path) 
 def test_a_field_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'boddy' is not in .*body, title"):
         chosen(tmp_path, '{"body": "b", "title": "t"}\n', fields=["boddy"])
+
+
+def in_order(records: list[dict]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+EMPTY_FIRST = [{"messages": [], "text": f"t {i}", "early": i} for i in range(600)]
+FULL_LATER = [{"messages": CHAT, "text": f"t {i}", "late": i} for i in range(2000)]
+
+
+@pytest.mark.parametrize("layout", ["one file", "files", "gzip", "parquet", "standard input"])
+@pytest.mark.parametrize(
+    ("records", "expected"), [(EMPTY_FIRST + FULL_LATER, "messages"), (FULL_LATER[:300] + EMPTY_FIRST * 3, "text")]
+)
+def test_a_sorted_corpus_is_known_by_more_than_its_beginning(
+    tmp_path: Path, layout: str, records: list[dict], expected: str
+) -> None:
+    stdin = None
+    if layout == "files":
+        for i in range(0, len(records), 100):
+            (tmp_path / f"{i:05}.jsonl").write_text(in_order(records[i : i + 100]))
+    elif layout == "gzip":
+        (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(in_order(records).encode()))
+    elif layout == "parquet":
+        kept = [{"messages": record["messages"], "text": record["text"]} for record in records]
+        pq.write_table(pa.Table.from_pylist(kept), tmp_path / "a.parquet", row_group_size=200)
+    else:
+        (tmp_path / "a.jsonl").write_text(in_order(records))
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    if layout == "standard input":
+        stdin = (tmp_path / "a.jsonl").open("rb")
+    corpus = open_corpus(["-" if stdin else str(tmp_path)], spool=spool, stdin=stdin)
+    assert choose_rule(corpus).name == expected
+    assert {"messages", "text"} <= set(corpus.field_names())
+    if layout != "parquet":
+        assert choose_rule(corpus, fields=["late"]).fields == ("late",)
+    if stdin:
+        stdin.close()
+
+
+def test_a_corpus_whose_layouts_are_mostly_empty_gets_told_so(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"Of 10 records looked at, messages is empty in 10, text is empty in 7\. Name it"
+    ):
+        chosen(tmp_path, in_order([{"messages": [], "text": "t" if i < 3 else " "} for i in range(10)]))
 
 
 def test_a_corpus_without_records_is_not_asked_for_its_text(tmp_path: Path) -> None:
