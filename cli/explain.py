@@ -12,6 +12,7 @@ import click
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
+from tithe.cli.terminal import show, teller
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -44,10 +45,7 @@ def explain(manifest: Place, row: int, work_dir: Path | None, allow_code: bool, 
     from tithe.selection.provenance.explain import explain as run
     from tithe.selection.provenance.record import read_record
 
-    def notify(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
+    notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)
     maker = encoder_maker(allow_code=allow_code)
     with at_hand(manifest) as path:
@@ -56,7 +54,7 @@ def explain(manifest: Place, row: int, work_dir: Path | None, allow_code: bool, 
         print_json("explain", {"manifest": str(manifest), **asdict(found)})
         return
     for line in _lines(found):
-        click.echo(line)
+        show(line)
 
 
 def _lines(found: Explanation) -> Iterator[str]:
