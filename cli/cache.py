@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,7 +35,8 @@ class _Size(click.ParamType):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(?:i?[bB])?", str(value))
         if match is None:
             self.fail(f"{value!r} is no size such as 500M or 10G", param, ctx)
-        return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+        size = float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " ")
+        return int(min(size, sys.maxsize))
 
 
 @click.group(context_settings={"max_content_width": 80})
@@ -97,7 +99,7 @@ def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
 
 @cache.command()
 @_WORK_DIR
-@click.option("--unused-days", type=click.FloatRange(0), metavar="N", help="Remove what was not used for N days.")
+@click.option("--unused-days", type=click.FloatRange(0, 1e6), metavar="N", help="Remove what was not used for N days.")
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Remove the longest unused beyond SIZE, as 500M or 10G.")
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 @apply([*JSON, DEBUG])
@@ -129,6 +131,10 @@ def _described(item: Item, folder: Path) -> dict[str, Any]:
 
 
 def _folder(work_dir: Path | None) -> Path:
+    from tithe.selection.errors import TitheError
     from tithe.selection.work.folder import default_folder
 
-    return default_folder() if work_dir is None else work_dir
+    try:
+        return default_folder() if work_dir is None else work_dir
+    except RuntimeError as error:
+        raise TitheError("there is no home folder, so no cache folder: name one with --work-dir") from error
