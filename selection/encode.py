@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder, in_float32
 from tithe.embedders.errors import UnusableRecords
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
@@ -29,6 +29,9 @@ Result = TypeVar("Result")
 # that the same records in other files or formats meet the encoder in the same company: neural encoders round
 # differently in another batch.
 ENCODER_BATCH = 1024
+
+# Squared norms between which float32 has room for what is computed of vectors: their sum over a corpus, for one.
+_SMALLEST, _LARGEST = 1e-24, 1e24
 
 NOT_FINITE = "the embedding is not finite, or too large"
 
@@ -82,16 +85,33 @@ class VectorCheck:
                 + (f", and {expected} dimensions before" if self._dimensions else "")
             )
         self._dimensions = expected
-        vectors = vectors.astype(np.float32, copy=False)
-        squares = np.einsum("ij,ij->i", vectors, vectors)
-        finite = np.isfinite(squares)
-        if not finite.all():
-            vectors, squares = vectors[finite], squares[finite]
+        vectors = in_float32(vectors)
+        squares = _squared_norms(vectors)
+        if self._normalize and len(far := np.flatnonzero(~((squares > _SMALLEST) & (squares < _LARGEST)))):
+            vectors = vectors.copy()
+            vectors[far] = _of_largest_number_one(vectors[far])
+            squares[far] = _squared_norms(vectors[far])
+        usable = squares <= _LARGEST
+        if not usable.all():
+            vectors, squares = vectors[usable], squares[usable]
         if self._normalize:
-            norms = np.sqrt(squares)
+            norms: Vectors = np.sqrt(squares)
             norms[norms == 0] = 1
             vectors = vectors / norms[:, None]
-        return finite, vectors
+        return usable, vectors
+
+
+def _squared_norms(vectors: Vectors) -> Vectors:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no usable vector
+        return np.einsum("ij,ij->i", vectors, vectors)
+
+
+def _of_largest_number_one(vectors: Vectors) -> Vectors:
+    """The same directions; what is not finite becomes NaN, and the zero vector stays as it is."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    largest[largest == 0] = 1
+    with np.errstate(invalid="ignore"):
+        return vectors / largest
 
 
 def usable_texts(corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance) -> Iterator[tuple[Rows, list[str]]]:

@@ -15,6 +15,7 @@ from tithe.selection.designs.allocation import Wanted, parse_shares
 from tithe.selection.errors import UsageError, first_line
 from tithe.selection.frame.conditions import parse_conditions
 from tithe.selection.losses import Dtype
+from tithe.selection.losses.base import LARGEST_LOSS
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 from tithe.selection.shapes import WeightsAs, WeightScale
 from tithe.selection.trainers import TRAINERS, Trainer, TrainerName
@@ -134,11 +135,11 @@ class Options:
             raise UsageError("--text and --template both say what the text is: give one of them")
         if self.z not in (1, 2):
             raise UsageError(f"--z {self.z}: 1 or 2 is needed")
-        if self.smoothness is not None and self.smoothness < 0:
-            raise UsageError(f"--lambda {self.smoothness}: auto, or a finite number of at least 0, is needed")
+        if self.smoothness is not None and not 0 <= self.smoothness <= LARGEST_LOSS:
+            raise UsageError(f"--lambda {self.smoothness:g}: auto, or a number from 0 to {LARGEST_LOSS:g}, is needed")
         if not 0 < self.loss_timeout <= _LONGEST:
             raise UsageError(
-                f"--loss-timeout {self.loss_timeout:g}: a number of seconds above 0, and at most {_LONGEST:g}, is needed"
+                f"--loss-timeout {self.loss_timeout:g}: seconds are needed, more than 0 and at most {_LONGEST:g}"
             )
         for name, seed in (("--seed", self.seed), ("--cluster-seed", self.cluster_seed)):
             if seed < 0:

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def workers() -> int:
-    """How many threads to use: OMP_NUM_THREADS where it is a number of up to four digits, else the CPUs this process may run on."""
+    """How many threads to use: OMP_NUM_THREADS, if of up to four digits, else the CPUs this process may run on."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     if limit.isdecimal() and len(limit) < 5 and int(limit) > 0:
         return int(limit)

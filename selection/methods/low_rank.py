@@ -129,7 +129,7 @@ def leading_directions(gram: Floats, *, rank: int | None, landmarks: int) -> Bas
         enough = int(np.searchsorted(np.cumsum(values), _SHARE * total)) + 1
         rank = min(enough, max(1, landmarks // _LANDMARKS_PER_DIRECTION))
     kept = max(1, min(rank, int(np.count_nonzero(values > 1e-12 * total))))
-    values = np.maximum(values[:kept], np.finfo(np.float64).tiny)
+    values = np.maximum(values[:kept], np.finfo(np.float32).tiny)  # below it, a sum of squares in float32 is none
     return Basis(vectors[:, :kept].astype(np.float32), values, total)
 
 
