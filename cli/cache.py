@@ -15,7 +15,7 @@ from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import DEBUG, apply
 from tithe.cli.places import WORK_FOLDER
 from tithe.cli.terminal import say, show
-from tithe.selection.sizes import readable
+from tithe.selection.sizes import counted, readable
 
 if TYPE_CHECKING:
     from tithe.selection.work.upkeep import Item
@@ -92,7 +92,7 @@ def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
     if as_json:
         print_json("cache verify", {"folder": str(folder), "bytes": total, "damaged": damaged, "details": told})
     if damaged:
-        raise TitheError(f"{folder}: damage in {damaged} place(s); later runs make it anew")
+        raise TitheError(f"{folder}: damage in {counted(damaged, 'place')}; later runs make it anew")
     if not (quiet or as_json):
         say(f"{folder}: {readable(total)}, all of it as it was written")
 

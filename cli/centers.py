@@ -12,6 +12,7 @@ from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 from tithe.cli.places import LOCAL_FILE
 from tithe.cli.terminal import standard_input, teller
+from tithe.selection.sizes import counted
 
 
 @click.command(context_settings={"max_content_width": 80})
@@ -59,4 +60,4 @@ def centers(
     if as_json:
         print_json("centers", {"path": str(output), "records": count})
         return
-    notify(f"wrote {count:,} records to {output}: score them, and select with --loss file:PATH")
+    notify(f"wrote {counted(count, 'record')} to {output}: score them, and select with --loss file:PATH")

@@ -13,6 +13,7 @@ from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
 from tithe.cli.terminal import show, teller
+from tithe.selection.sizes import counted
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -69,7 +70,8 @@ def _lines(found: Explanation) -> Iterator[str]:
 def _standing(standing: Standing) -> Iterator[str]:
 
     centre = "it is the centre" if standing.is_centre else f"{standing.distance:.3g} from the centre"
-    yield f"cluster   {standing.cluster}: {standing.selected:,} of {standing.records:,} records selected; {centre}"
+    records = counted(standing.records, "record")
+    yield f"cluster   {standing.cluster}: {standing.selected:,} of {records} selected; {centre}"
     yield f"centre    row {standing.centre_row:,}{_text(standing.centre_text)}"
     if standing.score is None:
         yield "score     not known: the losses it rests on are not at hand, or were rounded otherwise"

@@ -16,6 +16,7 @@ from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
 from tithe.selection.errors import TitheError
 from tithe.selection.parallel import ordered_map
 from tithe.selection.reservoir import Reservoir
+from tithe.selection.sizes import counted
 from tithe.selection.stages import Advance
 from tithe.selection.work.folder import writing
 from tithe.selection.work.shards import Keys
@@ -81,8 +82,9 @@ class VectorCheck:
         expected = self._dimensions or (vectors.shape[1] if vectors.ndim == 2 else 0)
         if vectors.shape != (count, expected) or expected == 0 or vectors.dtype.kind not in "fiu":
             raise TitheError(
-                f"the encoder returned an array of {vectors.dtype} of shape {vectors.shape} for {count} records"
-                + (f", and {expected} dimensions before" if self._dimensions else "")
+                f"the encoder returned an array of {vectors.dtype} of shape {vectors.shape} "
+                f"for {counted(count, 'record')}"
+                + (f", and {counted(expected, 'dimension')} before" if self._dimensions else "")
             )
         self._dimensions = expected
         vectors = in_float32(vectors)

@@ -17,6 +17,7 @@ from tithe.selection.options import Options
 from tithe.selection.per_record import worked_out
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
+from tithe.selection.sizes import counted
 
 # Directions are taken until they hold this share of the squared norms ...
 _SHARE = 0.9
@@ -67,7 +68,13 @@ class LowRank:
         uniform_share = 0.0 if self._options.sampler == "iid" else UNIFORM_SHARE
         scores = score(proxy.values, self._spreads, candidates, smoothness=smoothness, uniform_share=uniform_share)
         facts = {"rank": self.basis.rank, "share_of_squared_norms": self.basis.share, "penalty": found.penalty}
-        return Judgement(scores, proxy, self._spreads, facts=facts)
+        return Judgement(scores, proxy, self._spreads, notes=self._notes(), facts=facts)
+
+    def _notes(self) -> tuple[str, ...]:
+        asked, rank = self._options.rank, self.basis.rank
+        if asked is None or asked <= rank:
+            return ()
+        return (f"--rank {asked:,}: the embeddings have no more than {counted(rank, 'direction')}",)
 
     def _fitted(self, losses: Floats) -> tuple[Fit, Proxy]:
         """The fit to the losses of the landmarks, and what it says about every record: one pass, onto disk."""
