@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import apply
+from tithe.cli.options import DEBUG, apply
 from tithe.cli.places import WORK_FOLDER
 from tithe.cli.size import Size
-from tithe.selection.sizes import readable
+from tithe.cli.terminal import say, show
+from tithe.selection.sizes import counted, readable
 
 if TYPE_CHECKING:
     from tithe.selection.work.upkeep import Item
@@ -37,7 +38,7 @@ def cache() -> None:
 
 @cache.command("list")
 @_WORK_DIR
-@apply(JSON)
+@apply([*JSON, DEBUG])
 def list_(work_dir: Path | None, as_json: bool) -> None:
     """List what is kept: size, days since the last use, what it is, where."""
     from tithe.selection.work.upkeep import items
@@ -50,14 +51,15 @@ def list_(work_dir: Path | None, as_json: bool) -> None:
     for item in found:
         days = (time.time() - item.used) / 86400
         name = item.path.relative_to(folder)
-        click.echo(f"{readable(item.size):>10}  {days:5.1f} d  {item.kind:<10}  {item.describe():<40}  {name}")
-    click.echo(f"{readable(sum(item.size for item in found)):>10}  in {folder}")
+        show(f"{readable(item.size):>10}  {days:5.1f} d  {item.kind:<10}  {item.describe():<40}  {name}")
+    show(f"{readable(sum(item.size for item in found)):>10}  in {folder}")
 
 
 @cache.command()
 @_WORK_DIR
 @apply(JSON)
 @click.option("--quiet", is_flag=True, help="No progress, no summary.")
+@apply([DEBUG])
 def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
     """Check the checksum of all that is kept; exit 1 where any is wrong."""
     from tithe.cli.progress import terminal_progress
@@ -71,24 +73,24 @@ def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
 
     def notify(line: str) -> None:
         told.append(line)
-        click.echo(line, err=True)
+        say(line)
 
     with terminal_progress(quiet=quiet)("verify", total, "bytes") as advance:
         damaged = run(folder, notify, advance)
     if as_json:
         print_json("cache verify", {"folder": str(folder), "bytes": total, "damaged": damaged, "details": told})
     if damaged:
-        raise TitheError(f"{folder}: damage in {damaged} place(s); later runs make it anew")
+        raise TitheError(f"{folder}: damage in {counted(damaged, 'place')}; later runs make it anew")
     if not (quiet or as_json):
-        click.echo(f"{folder}: {readable(total)}, all of it as it was written", err=True)
+        say(f"{folder}: {readable(total)}, all of it as it was written")
 
 
 @cache.command()
 @_WORK_DIR
-@click.option("--unused-days", type=click.FloatRange(0), metavar="N", help="Remove what was not used for N days.")
+@click.option("--unused-days", type=click.FloatRange(0, 1e6), metavar="N", help="Remove what was not used for N days.")
 @click.option("--max-size", type=Size(), metavar="SIZE", help="Remove the longest unused beyond SIZE, as 500M or 10G.")
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
-@apply(JSON)
+@apply([*JSON, DEBUG])
 def prune(
     work_dir: Path | None, unused_days: float | None, max_size: int | None, everything: bool, as_json: bool
 ) -> None:
@@ -107,7 +109,7 @@ def prune(
     if as_json:
         print_json("cache prune", {"folder": str(folder), "removed": [_described(item, folder) for item in gone]})
         return
-    click.echo(f"removed {readable(sum(item.size for item in gone))} from {folder}", err=True)
+    say(f"removed {readable(sum(item.size for item in gone))} from {folder}")
 
 
 def _described(item: Item, folder: Path) -> dict[str, Any]:
@@ -117,6 +119,10 @@ def _described(item: Item, folder: Path) -> dict[str, Any]:
 
 
 def _folder(work_dir: Path | None) -> Path:
+    from tithe.selection.errors import TitheError
     from tithe.selection.work.folder import default_folder
 
-    return default_folder() if work_dir is None else work_dir
+    try:
+        return default_folder() if work_dir is None else work_dir
+    except RuntimeError as error:
+        raise TitheError("there is no home folder, so no cache folder: name one with --work-dir") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 from tithe.cli.places import LOCAL_FILE
+from tithe.cli.terminal import standard_input, teller
+from tithe.selection.sizes import counted
 
 
 @click.command(context_settings={"max_content_width": 80})
@@ -50,17 +51,13 @@ def centers(
     # The losses are still to come; that they are asked for is what makes room for --validate.
     options = Options(inputs=inputs, output=None, loss="file:", encoder=encoder or "lexical", **settings)
     made = encoder_of(options)
-
-    def notify(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
+    notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)
     with engine_of(options) as engine:
         count = write_centres(
-            options, made, output, engine=engine, stdin=sys.stdin.buffer, progress=progress, notify=notify
+            options, made, output, engine=engine, stdin=standard_input(), progress=progress, notify=notify
         )
     if as_json:
         print_json("centers", {"path": str(output), "records": count})
         return
-    notify(f"wrote {count:,} records to {output}: score them, and select with --loss file:PATH")
+    notify(f"wrote {counted(count, 'record')} to {output}: score them, and select with --loss file:PATH")

@@ -29,7 +29,7 @@ def use_config(context: click.Context, parameter: click.Parameter, path: Path | 
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise click.UsageError(f"--config {path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # besides what is no TOML: too many digits, too deep
         raise click.UsageError(f"--config {path}: is not valid TOML ({error})") from error
     parameters = _by_key(context.command)
     defaults: dict[str, Any] = {}
@@ -53,11 +53,17 @@ def _by_key(command: click.Command) -> dict[str, click.Parameter]:
 
 
 def _checked(path: Path, key: str, value: Any, parameter: click.Parameter) -> Any:
+    """What the option takes: true or false, or the words that would stand on the command line."""
     flag = isinstance(parameter, click.Option) and parameter.is_flag
-    if isinstance(value, bool) != flag:
-        raise click.UsageError(f"--config {path}: {key!r} must {'be true or false' if flag else 'not be a boolean'}")
-    if parameter.multiple or parameter.nargs == -1:
-        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    if not isinstance(value, bool | str | int | float):
-        raise click.UsageError(f"--config {path}: {key!r} must be a single value")
-    return value
+    if flag:
+        if not isinstance(value, bool):
+            raise click.UsageError(f"--config {path}: {key!r} must be true or false")
+        return value
+    several = parameter.multiple or parameter.nargs == -1
+    items = value if several and isinstance(value, list) else [value]
+    for item in items:
+        if isinstance(item, bool) or not isinstance(item, str | int | float) or "\0" in str(item):
+            kind = "text or a number, or a list of these" if several else "text or a number"
+            raise click.UsageError(f"--config {path}: {key!r} must be {kind}")
+    words = [str(item) for item in items]
+    return words if several else words[0]

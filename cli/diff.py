@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import apply
+from tithe.cli.options import DEBUG, apply
 from tithe.cli.places import PLACE
+from tithe.cli.terminal import show
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -24,8 +25,7 @@ _NAMED = 5
 @click.command(context_settings={"max_content_width": 80})
 @click.argument("before", type=PLACE, metavar="A")
 @click.argument("after", type=PLACE, metavar="B")
-@apply(JSON)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
+@apply([*JSON, DEBUG])
 def diff(before: Place, after: Place, as_json: bool) -> None:
     """Show what differs between two selections.
 
@@ -47,7 +47,7 @@ def diff(before: Place, after: Place, as_json: bool) -> None:
         print_json("diff", {"before": str(before), "after": str(after), "same": found.nothing, **asdict(found)})
         return
     for line in _lines(found):
-        click.echo(line)
+        show(line)
 
 
 def _lines(found: Difference) -> Iterable[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import apply
+from tithe.cli.options import DEBUG, apply
+from tithe.cli.terminal import show
 
 
 @click.command(context_settings={"max_content_width": 80})
-@apply(JSON)
+@apply([*JSON, DEBUG])
 def encoders(as_json: bool) -> None:
     """List the encoders that --encoder can name.
 
@@ -25,4 +26,4 @@ def encoders(as_json: bool) -> None:
         return
     width = max(len(usage) for usage, _ in rows)
     for usage, summary in rows:
-        click.echo(f"{usage:<{width}}  {summary}")
+        show(f"{usage:<{width}}  {summary}")

@@ -12,6 +12,8 @@ import click
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
+from tithe.cli.terminal import show, teller
+from tithe.selection.sizes import counted
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -44,10 +46,7 @@ def explain(manifest: Place, row: int, work_dir: Path | None, allow_code: bool, 
     from tithe.selection.provenance.explain import explain as run
     from tithe.selection.provenance.record import read_record
 
-    def notify(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
+    notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)
     maker = encoder_maker(allow_code=allow_code)
     with at_hand(manifest) as path:
@@ -56,7 +55,7 @@ def explain(manifest: Place, row: int, work_dir: Path | None, allow_code: bool, 
         print_json("explain", {"manifest": str(manifest), **asdict(found)})
         return
     for line in _lines(found):
-        click.echo(line)
+        show(line)
 
 
 def _lines(found: Explanation) -> Iterator[str]:
@@ -71,7 +70,8 @@ def _lines(found: Explanation) -> Iterator[str]:
 def _standing(standing: Standing) -> Iterator[str]:
 
     centre = "it is the centre" if standing.is_centre else f"{standing.distance:.3g} from the centre"
-    yield f"cluster   {standing.cluster}: {standing.selected:,} of {standing.records:,} records selected; {centre}"
+    records = counted(standing.records, "record")
+    yield f"cluster   {standing.cluster}: {standing.selected:,} of {records} selected; {centre}"
     yield f"centre    row {standing.centre_row:,}{_text(standing.centre_text)}"
     if standing.score is None:
         yield "score     not known: the losses it rests on are not at hand, or were rounded otherwise"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 # Before anything imports numpy or faiss: both bring an OpenBLAS, which looks at its settings only once.
@@ -23,10 +26,13 @@ from tithe.cli.explain import explain  # noqa: E402
 from tithe.cli.replay import replay  # noqa: E402
 from tithe.cli.report import report  # noqa: E402
 from tithe.cli.select import select  # noqa: E402
+from tithe.cli.terminal import ReaderGone, guarded, say  # noqa: E402
 from tithe.cli.verify import verify  # noqa: E402
 from tithe.cli.versions import versions  # noqa: E402
 from tithe.embedders.errors import EncoderError  # noqa: E402
 from tithe.selection.errors import TitheError, UsageError  # noqa: E402
+
+_STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
@@ -48,43 +54,77 @@ tithe.add_command(versions)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 it failed, 2 it was asked the wrong way, 3 drifted, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _stop)
-    arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments
+    """Run the command line and exit: 0 done, 1 it failed, 2 it was asked the wrong way, 3 drifted, 130 interrupted.
+
+    Where the reader of standard output has left, the process ends as other programs do: by SIGPIPE.
+    """
+    with guarded(), _stopping() as stop:
+        code = _run(sys.argv[1:] if arguments is None else arguments, stop)
+    if code == -signal.SIGPIPE:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    sys.exit(code)
+
+
+def _run(arguments: list[str], stop: _Stop) -> int:
+    """Run the command line, say what went wrong, and return the exit code."""
+    # Asked for wherever it stands; what follows -- are names.
+    debug = "--debug" in itertools.takewhile(lambda argument: argument != "--", arguments)
     try:
         # The exit code that a command chose, or None.
-        code = tithe.main(arguments, prog_name="tithe", standalone_mode=False) or 0
+        return tithe.main(arguments, prog_name="tithe", standalone_mode=False) or 0
     except click.ClickException as error:
         help_ = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
-        code = _failed(error.format_message() + (f" (see {help_})" if help_ else ""), error.exit_code, debug)
-    except (click.Abort, KeyboardInterrupt):
-        code = _failed("interrupted; nothing was written", 130, debug)
+        message = " ".join(error.format_message().split())
+        return _failed(message + (f" (see {help_})" if help_ else ""), error.exit_code, debug)
     except UsageError as error:
-        code = _failed(str(error), 2, debug)
+        return _failed(str(error), 2, debug)
     except (TitheError, EncoderError) as error:
-        code = _failed(str(error), 1, debug)
-    except BrokenPipeError:
-        # Whoever reads standard output has gone; Python would complain again when it closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        return _failed(str(error), 1, debug)
+    except ReaderGone:
+        return -signal.SIGPIPE
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        code = _failed(f"{place}{error.strerror or error}", 1, debug)
+        return _failed(f"{place}{error.strerror or error}", 1, debug)
     except MemoryError:
-        code = _failed("out of memory; fewer --clusters or a smaller --batch-size need less", 1, debug)
-    except Exception as error:
-        code = _failed(f"internal error: {error!r} (--debug shows where; please report it)", 1, debug)
-    sys.exit(code)
+        return _failed("out of memory; fewer --clusters or a smaller --batch-size need less", 1, debug)
+    except BaseException as error:
+        if stop.number is not None:  # libraries that are being imported make other errors of an interruption
+            return _failed(_STOPPED[signal.Signals(stop.number)], 128 + stop.number, debug)
+        if not isinstance(error, Exception):
+            raise
+        return _failed(f"internal error: {error!r} (--debug shows where; please report it)", 1, debug)
 
 
 def _failed(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo("tithe: " + " ".join(message.split("\n")), err=True)
+    say(f"tithe: {message}")
     return code
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    # As an exception, so that temporary files are removed on the way out.
-    sys.exit(128 + number)
+class _Stop:
+    """A handler of signals that ends the run by an exception, so that temporary files are removed on the way out."""
+
+    number: int | None = None
+    """Of the signal that came."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        sys.exit(128 + number)
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """While the block runs, an interruption is an exception; a signal that is ignored stays so."""
+    stop = _Stop()
+    before = {number: signal.getsignal(number) for number in _STOPPED}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that is not Python's
+                signal.signal(number, handler)

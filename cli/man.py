@@ -63,5 +63,6 @@ def _quoted(text: str) -> str:
 
 if __name__ == "__main__":
     from tithe.cli.main import tithe
+    from tithe.cli.terminal import show_document
 
-    click.echo(manual(tithe, "tithe"), nl=False)
+    show_document(manual(tithe, "tithe"))

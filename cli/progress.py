@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tithe.cli.terminal import bars
+from tithe.selection.errors import printable
 from tithe.selection.stages import Advance, Progress, no_progress
 
 
@@ -19,12 +21,12 @@ def _bar(name: str, total: int | None, unit: str) -> Iterator[Advance]:
     from tqdm import tqdm
 
     with tqdm(
-        desc=f"{name:>20}",
+        desc=f"{printable(name):>20}",
         total=total,
-        unit=f" {unit}",
+        unit=f" {printable(unit)}",
         unit_scale=True,
         leave=False,
         dynamic_ncols=True,
-        file=sys.stderr,
+        file=bars(),
     ) as bar:
         yield bar.update

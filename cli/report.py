@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import apply
+from tithe.cli.options import DEBUG, apply
 from tithe.cli.places import LOCAL_FILE, PLACE
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 @click.argument("manifest", type=PLACE, metavar="MANIFEST")
 @click.option("-o", "--output", type=LOCAL_FILE, metavar="FILE", help="The page: one HTML file.")
 @click.option("--force", is_flag=True, help="Overwrite the output if it exists.")
-@apply(JSON)
-@click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails.")
+@apply([*JSON, DEBUG])
 def report(manifest: Place, output: Path | None, force: bool, as_json: bool) -> None:
     """Show what a subset is worth, as one HTML page.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
+from tithe.cli.terminal import show, standard_input, standard_output, teller
 
 # As in tithe.selection.trainers, which loads numpy.
 TRAINERS = ("trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn")
@@ -165,27 +165,24 @@ def select(
     )
     made = encoder_of(options)
     progress = terminal_progress(quiet=quiet)
-
-    def notify(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
+    notify = teller(quiet=quiet)
     if dry_run:
         if options.engine != "local":
             raise click.UsageError("--dry-run looks at this machine only; leave --engine out")
-        plan = forecast(options, made, stdin=sys.stdin.buffer, progress=progress, notify=notify)
+        plan = forecast(options, made, stdin=standard_input(), progress=progress, notify=notify)
         if as_json:
             print_json("dry-run", plan.describe())
         else:
-            click.echo("\n".join(plan.lines()))
+            for line in plan.lines():
+                show(line)
         return
-    stdout = sys.stdout.buffer  # Ray gets another
+    stdout = standard_output() if path is None else None  # now: Ray gets another
     with engine_of(options) as engine:
         selections = run(
             options,
             made,
             engine=engine,
-            stdin=sys.stdin.buffer,
+            stdin=standard_input(),
             stdout=stdout,
             progress=progress,
             notify=notify,

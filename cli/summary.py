@@ -7,6 +7,7 @@ from typing import Any
 
 from tithe.selection.errors import printable
 from tithe.selection.pipeline import Selection
+from tithe.selection.sizes import counted
 from tithe.selection.whole import beside
 
 # Groups that have a line each.
@@ -17,8 +18,9 @@ def summary_lines(selections: Sequence[Selection]) -> list[str]:
     """The lines of the summary: what all subsets share, then each of them."""
     manifest = selections[0].manifest
     options, queries = manifest["options"], manifest["loss_queries"]
+    records, files = counted(manifest["rows"], "record"), counted(len(manifest["inputs"]), "file")
     return [
-        f"read      {manifest['rows']:,} records from {len(manifest['inputs'])} file(s){_left_out(manifest)}",
+        f"read      {records} from {files}{_left_out(manifest)}",
         f"clusters  {manifest['k']:,} of {manifest['d']}-dimensional embeddings ({options['encoder']}); "
         + (f"losses asked for: {queries:,}" if queries else "no losses asked for"),
         *(line for selection in selections for line in _subset_lines(selection)),
@@ -54,15 +56,20 @@ def summary(selections: Sequence[Selection]) -> dict[str, Any]:
 
 def _left_out(manifest: dict[str, Any]) -> str:
     bad = manifest["bad_records"]
-    left_out = f"; left out {bad['count']:,} bad ones, the first at {bad['first_places'][0]}" if bad["count"] else ""
+    left_out = (
+        f"; left out {counted(bad['count'], 'bad one')}, the first at {bad['first_places'][0]}" if bad["count"] else ""
+    )
     absent = [
-        *([f"{manifest['excluded']:,} are in earlier subsets"] if manifest["excluded"] else []),
-        *([f"{manifest['never']:,} are left out by --never"] if manifest["never"] else []),
+        *([f"{counted(manifest['excluded'], 'is', 'are')} in earlier subsets"] if manifest["excluded"] else []),
+        *([f"{counted(manifest['never'], 'is', 'are')} left out by --never"] if manifest["never"] else []),
     ]
     if absent:
         left_out += f"; {' and '.join(absent)}, the weights stand for the rest"
     if manifest["duplicates"]:
-        left_out += f"; {manifest['duplicates']:,} are like another, which stands for them"
+        alike = counted(
+            manifest["duplicates"], "is like another, which stands for it", "are like another, which stands for them"
+        )
+        left_out += f"; {alike}"
     return left_out
 
 
@@ -71,7 +78,7 @@ def _subset_lines(selection: Selection) -> list[str]:
     certain = f", {manifest['always']:,} of them by --always" if manifest["always"] else ""
     name = selection.path
     return [
-        f"selected  {weights.count:,} records ({weights.count / manifest['n']:.2%}){certain}, as good as "
+        f"selected  {counted(weights.count, 'record')} ({weights.count / manifest['n']:.2%}){certain}, as good as "
         f"{weights.effective_sample_size:,.0f} of equal weight",
         *_weight_lines(manifest),
         *_token_lines(manifest["tokens"]),
@@ -87,9 +94,10 @@ def _weight_lines(manifest: dict[str, Any]) -> list[str]:
     if subset["weights_as"] == "none":
         return ["weights   left out of the subset; the rows file has them"]
     if subset["weight_scale"] is None:
+        lines, records = counted(subset["lines"], "line"), counted(subset["records"], "record")
         return [
-            f"weights   none: {subset['lines']:,} lines of {subset['records']:,} records, each up to "
-            f"{subset['most_copies']:,} times, as good as {subset['effective_sample_size']:,.0f} different ones"
+            f"weights   none: {lines} of {records}, each up to {counted(subset['most_copies'], 'time')}, "
+            f"as good as {subset['effective_sample_size']:,.0f} different ones"
         ]
     sum_or_mean = "mean 1" if subset["weight_scale"] == "mean" else f"together {weights['total']:,.1f}"
     place = ", in the messages of the assistant" if subset["weights_as"] == "loss-scale" else ""
@@ -108,7 +116,7 @@ def _group_lines(groups: dict[str, Any] | None) -> list[str]:
         return []
     found = groups["values"]
     selected = [group["selected"] for group in found]
-    head = f"groups    {len(found):,} by {groups['field']}, of {min(selected):,} to {max(selected):,} records"
+    head = f"groups    {len(found):,} by {groups['field']}, of {min(selected):,} to {counted(max(selected), 'record')}"
     if len(found) > _GROUPS_SHOWN:
         return [head]
     names = [f"(no {groups['field']})" if group["value"] is None else printable(group["value"]) for group in found]
@@ -126,7 +134,7 @@ def _evidence_lines(manifest: dict[str, Any]) -> list[str]:
     evidence = manifest["evidence"]
     coverage = evidence["coverage"]
     lines = [
-        f"covered   {coverage['clusters_with_a_record']:,} of {coverage['clusters']:,} clusters, "
+        f"covered   {coverage['clusters_with_a_record']:,} of {counted(coverage['clusters'], 'cluster')}, "
         f"with {coverage['mass']:.1%} of the records"
     ]
     estimate = evidence["estimate"]

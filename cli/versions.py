@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import apply
+from tithe.cli.options import DEBUG, apply
+from tithe.cli.terminal import show
 
 
 @click.command(context_settings={"max_content_width": 80})
-@apply(JSON)
+@apply([*JSON, DEBUG])
 def versions(as_json: bool) -> None:
     """List the versions that a selection depends on.
 
@@ -26,4 +27,4 @@ def versions(as_json: bool) -> None:
         print_json("versions", {"versions": found})
         return
     for name, version in found.items():
-        click.echo(f"{name} {version}")
+        show(f"{name} {version}")

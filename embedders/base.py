@@ -11,6 +11,12 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 
+def in_float32(numbers: npt.NDArray[Any]) -> Vectors:
+    """The same numbers; those that are beyond float32 become infinite, and are reported as such."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32, copy=False)
+
+
 @runtime_checkable
 class TextEncoder(Protocol):
     """Turns texts into vectors.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tithe.embedders.base import Vectors
+from tithe.embedders.base import Vectors, in_float32
 from tithe.embedders.errors import UnusableRecords
 
 
@@ -48,7 +48,7 @@ class ColumnEncoder:
             nulls = np.unique(owners[flat.is_null().to_numpy(zero_copy_only=False)])
             raise UnusableRecords({int(i): f"{self.field!r} holds a null" for i in nulls})
         numbers = flat.to_numpy(zero_copy_only=False)
-        return numbers.astype(np.float32, copy=False).reshape(len(values), -1)
+        return in_float32(numbers).reshape(len(values), -1)
 
     def _from_python(self, values: list[Any]) -> Vectors:
         lengths = np.array([len(value) if isinstance(value, list) else -1 for value in values])
@@ -60,8 +60,7 @@ class ColumnEncoder:
         }
         if wrong:
             raise UnusableRecords(wrong)
-        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is reported as such
-            return np.array(values, np.float64).astype(np.float32)
+        return in_float32(np.array(values, np.float64))
 
     def _check_lengths(self, lengths: npt.NDArray[np.int64]) -> None:
         present = lengths[lengths > 0]

@@ -17,5 +17,5 @@ class UnusableRecords(Exception):
     """
 
     def __init__(self, reasons: Mapping[int, str]) -> None:
-        super().__init__(f"{len(reasons)} records have no usable embedding")
+        super().__init__(f"records without a usable embedding: {len(reasons)}")
         self.reasons = dict(reasons)

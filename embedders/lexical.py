@@ -186,7 +186,7 @@ def _cut(lengths: Sequence[int], budget: int) -> int:
 
 def _cpus() -> int:
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    if limit.isdecimal() and int(limit) > 0:
+    if limit.isdecimal() and len(limit) < 5 and int(limit) > 0:
         return int(limit)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

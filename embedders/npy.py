@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import Vectors
+from tithe.embedders.base import Vectors, in_float32
 from tithe.embedders.errors import EncoderError
 
 
@@ -45,6 +45,6 @@ class NpyEncoder:
         """See RecordEncoder.lookup."""
         first, last = int(rows[0]), int(rows[-1])
         if last >= self.rows:
-            raise EncoderError(f"{self._path}: holds {self.rows} rows, fewer than the corpus has records")
+            raise EncoderError(f"{self._path}: has fewer rows ({self.rows}) than the corpus has records")
         part = self._array[first : last + 1]
-        return np.asarray(part if last - first + 1 == len(rows) else part[rows - first], np.float32)
+        return in_float32(np.asarray(part if last - first + 1 == len(rows) else part[rows - first]))

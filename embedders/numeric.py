@@ -15,6 +15,9 @@ from tithe.embedders.errors import EncoderError, UnusableRecords
 
 Floats = npt.NDArray[np.float64]
 
+# Of the numbers that a field may hold, so that a sum of squares is one.
+_LARGEST = 1e100
+
 
 class NumericEncoder:
     """Vectors of the standardised features and, last, the standardised target. A constant field becomes 0."""
@@ -65,6 +68,8 @@ def _column(field: str, values: Any) -> Floats:
         numbers = np.array([_as_float(value) for value in values], np.float64)
     finite = np.isfinite(numbers)
     _refuse({int(i): f"{field!r} is {numbers[i]}, not a finite number" for i in np.flatnonzero(~finite)})
+    large = np.abs(numbers) > _LARGEST
+    _refuse({int(i): f"{field!r} is {numbers[i]:g}, whose square overflows" for i in np.flatnonzero(large)})
     return numbers
 
 

@@ -16,6 +16,7 @@ from tithe.selection.engines.engine import Engine, Local
 from tithe.selection.errors import UsageError
 from tithe.selection.groundwork import find_text_rule
 from tithe.selection.json_lines import json_lines
+from tithe.selection.limits import more_than_records
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.stages import Progress, Stages, no_progress
@@ -71,6 +72,8 @@ def write_centres(
             if len(positions) == 0 and options.validate is None:
                 raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")
             labels = ground.clusters.labels
+            for line in more_than_records(options, len(labels)):
+                notify(line)
             if options.validate is not None:
                 positions = np.concatenate([positions, validation_positions(options, len(labels))])
             positions = np.unique(positions)

@@ -19,6 +19,7 @@ from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbed
 from tithe.selection.encode import embed_texts, fit_encoder, measure
 from tithe.selection.errors import TitheError
 from tithe.selection.options import Options
+from tithe.selection.sizes import counted
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder, writing
 from tithe.selection.work.spool import Spool
@@ -84,9 +85,8 @@ def _looked_up(
 ) -> Embedded:
     """Vectors that exist already. Out of JSONL they are copied: to look them up again would mean to parse again."""
     if encoder.rows not in (None, corpus.row_count()):
-        raise TitheError(
-            f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {corpus.row_count()} records"
-        )
+        rows, records = counted(encoder.rows or 0, "row"), counted(corpus.row_count(), "record")
+        raise TitheError(f"--encoder {options.encoder}: holds {rows}, but the corpus {records}")
     if isinstance(encoder, MeasuredEncoder):
         with stages("measure", corpus.known_rows) as advance:
             measure(encoder, corpus, bad, advance)

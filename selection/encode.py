@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder
+from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder, in_float32
 from tithe.embedders.errors import UnusableRecords
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, BadText, Batch, Corpus, TextRule
@@ -17,6 +17,7 @@ from tithe.selection.corpus.text import is_empty
 from tithe.selection.errors import TitheError
 from tithe.selection.parallel import ordered_map
 from tithe.selection.reservoir import Reservoir
+from tithe.selection.sizes import counted
 from tithe.selection.stages import Advance
 from tithe.selection.work.folder import writing
 from tithe.selection.work.shards import Keys
@@ -33,6 +34,9 @@ ENCODER_BATCH = 1024
 
 # Characters of them that are held at once, about: fewer records may be as large as is allowed.
 _MOST_CHARACTERS = 64 << 20
+
+# Squared norms between which float32 has room for what is computed of vectors: their sum over a corpus, for one.
+_SMALLEST, _LARGEST = 1e-24, 1e24
 
 NOT_FINITE = "the embedding is not finite, or too large"
 
@@ -82,20 +86,38 @@ class VectorCheck:
         expected = self._dimensions or (vectors.shape[1] if vectors.ndim == 2 else 0)
         if vectors.shape != (count, expected) or expected == 0 or vectors.dtype.kind not in "fiu":
             raise TitheError(
-                f"the encoder returned an array of {vectors.dtype} of shape {vectors.shape} for {count} records"
-                + (f", and {expected} dimensions before" if self._dimensions else "")
+                f"the encoder returned an array of {vectors.dtype} of shape {vectors.shape} "
+                f"for {counted(count, 'record')}"
+                + (f", and {counted(expected, 'dimension')} before" if self._dimensions else "")
             )
         self._dimensions = expected
-        vectors = vectors.astype(np.float32, copy=False)
-        squares = np.einsum("ij,ij->i", vectors, vectors)
-        finite = np.isfinite(squares)
-        if not finite.all():
-            vectors, squares = vectors[finite], squares[finite]
+        vectors = in_float32(vectors)
+        squares = _squared_norms(vectors)
+        if self._normalize and len(far := np.flatnonzero(~((squares > _SMALLEST) & (squares < _LARGEST)))):
+            vectors = vectors.copy()
+            vectors[far] = _of_largest_number_one(vectors[far])
+            squares[far] = _squared_norms(vectors[far])
+        usable = squares <= _LARGEST
+        if not usable.all():
+            vectors, squares = vectors[usable], squares[usable]
         if self._normalize:
-            norms = np.sqrt(squares)
+            norms: Vectors = np.sqrt(squares)
             norms[norms == 0] = 1
             vectors = vectors / norms[:, None]
-        return finite, vectors
+        return usable, vectors
+
+
+def _squared_norms(vectors: Vectors) -> Vectors:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is no usable vector
+        return np.einsum("ij,ij->i", vectors, vectors)
+
+
+def _of_largest_number_one(vectors: Vectors) -> Vectors:
+    """The same directions; what is not finite becomes NaN, and the zero vector stays as it is."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    largest[largest == 0] = 1
+    with np.errstate(invalid="ignore"):
+        return vectors / largest
 
 
 def usable_texts(corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance) -> Iterator[tuple[Rows, list[str]]]:

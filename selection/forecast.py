@@ -18,13 +18,14 @@ from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import open_binary
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
+from tithe.selection.limits import more_than_records
 from tithe.selection.manifest import sha256
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
 from tithe.selection.parallel import workers
 from tithe.selection.plan import Plan
-from tithe.selection.sizes import readable
+from tithe.selection.sizes import counted, readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
 from tithe.selection.tokens import mean_of_some
 from tithe.selection.trial import Trial, search_rates, try_texts, try_vectors
@@ -76,9 +77,9 @@ class Forecast:
         plan = self.plan
         bad = f", {self.bad_records:,} of them bad" if self.bad_records else ""
         return [
-            f"records   {plan.records:,}{bad}, in {self.files} file(s) of {readable(self.input_bytes)}",
+            f"records   {plan.records:,}{bad}, in {counted(self.files, 'file')} of {readable(self.input_bytes)}",
             f"clusters  {plan.clusters:,}",
-            f"budget    {plan.size:,} records ({plan.size / plan.records:.2%})",
+            f"budget    {counted(plan.size, 'record')} ({plan.size / plan.records:.2%})",
             f"memory    about {readable(self.memory)}",
             f"disk      about {readable(self.disk)} in the work folder",
             f"time      about {self.seconds:,.0f} s, besides what losses take",
@@ -129,6 +130,8 @@ def forecast(
         mean = None if options.tokens is None else mean_of_some(options, corpus, rule, bad)
         hashing = sum(file.size for file in corpus.files) / _hashing_rate(corpus)
     plan = options.plan(trial.records, mean)
+    for line in more_than_records(options, plan.records):
+        notify(line)
     in_place = isinstance(encoder, RecordEncoder) and corpus.schema is not None
     number = 4 if isinstance(encoder, RecordEncoder) or options.kept_as == "float32" else 2
     kept = (

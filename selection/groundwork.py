@@ -217,7 +217,7 @@ def find_centroids(
         rng = generator(options.cluster_seed, Stream.TRAINING)
         points = embeddings.sample(clustering.training_points(plan.clusters), rng, advance)
     if len(points) == 0:
-        raise TitheError(f"{options.first_input}: none of the {records} records can be used")
+        raise TitheError(f"{options.first_input}: none of its records ({records:,}) can be used")
     k = min(plan.clusters, len(points))
     with stages("train", clustering.training_visits(len(points), k)) as advance:
         centroids = clustering.train(points, k, seed=options.cluster_seed, advance=advance)

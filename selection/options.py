@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from tithe.selection.designs.allocation import Wanted, parse_shares
 from tithe.selection.errors import UsageError, first_line
 from tithe.selection.frame.conditions import parse_conditions
 from tithe.selection.losses import Dtype
+from tithe.selection.losses.base import LARGEST_LOSS
 from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
 from tithe.selection.shapes import WeightsAs, WeightScale
 from tithe.selection.trainers import TRAINERS, Trainer, TrainerName
@@ -24,6 +26,12 @@ CorpusFormat = Literal["parquet", "jsonl"]
 Task = Literal["training", "regression"]
 MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
 EngineName = Literal["local", "ray"]
+
+# Of the whole numbers that an option may have: more of anything no corpus has.
+_LARGEST = 2**53
+
+# Seconds that something may be waited for: systems count time to about ten times that.
+_LONGEST = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +130,7 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
+        self._check_numbers()
         check_size_options(
             clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction, tokens=self.tokens
         )
@@ -131,10 +140,12 @@ class Options:
             raise UsageError(f"--max-record-size {self.max_record_size}: at least 1 is needed")
         if self.z not in (1, 2):
             raise UsageError(f"--z {self.z}: 1 or 2 is needed")
-        if self.smoothness is not None and not 0 <= self.smoothness < float("inf"):
-            raise UsageError(f"--lambda {self.smoothness}: auto, or a finite number of at least 0, is needed")
-        if not self.loss_timeout > 0:
-            raise UsageError(f"--loss-timeout {self.loss_timeout}: a number of seconds above 0 is needed")
+        if self.smoothness is not None and not 0 <= self.smoothness <= LARGEST_LOSS:
+            raise UsageError(f"--lambda {self.smoothness:g}: auto, or a number from 0 to {LARGEST_LOSS:g}, is needed")
+        if not 0 < self.loss_timeout <= _LONGEST:
+            raise UsageError(
+                f"--loss-timeout {self.loss_timeout:g}: seconds are needed, more than 0 and at most {_LONGEST:g}"
+            )
         for name, seed in (("--seed", self.seed), ("--cluster-seed", self.cluster_seed)):
             if seed < 0:
                 raise UsageError(f"{name} {seed}: at least 0 is needed")
@@ -155,8 +166,19 @@ class Options:
             raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
         if not self.weight_column:
             raise UsageError("--weight-column needs a name")
+        if any(0xD800 <= ord(character) < 0xE000 for character in self.weight_column):
+            raise UsageError(f"--weight-column {self.weight_column}: a name in UTF-8 is needed")
         self._check_shape()
         self._check_engine()
+
+    def _check_numbers(self) -> None:
+        """Refuse what no step could compute with; seeds may be as large as anybody likes."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{_option(field.name)} {value}: a finite number is needed")
+            if isinstance(value, int) and abs(value) > _LARGEST and "seed" not in field.name:
+                raise UsageError(f"{_option(field.name)}: at most {_LARGEST} can be asked for")
 
     def _check_engine(self) -> None:
         if self.engine == "local":
@@ -397,3 +419,8 @@ class Options:
             )
         except (KeyError, TypeError) as error:
             raise UsageError(f"the options are those of another version of tithe ({first_line(error)})") from error
+
+
+def _option(field: str) -> str:
+    """The name on the command line of a field of Options."""
+    return {"smoothness": "--lambda", "trainer": "--for"}.get(field, f"--{field.replace('_', '-')}")

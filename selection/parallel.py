@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 
 
 def workers() -> int:
-    """How many threads to use: OMP_NUM_THREADS where it is a number, else the CPUs this process may run on."""
+    """How many threads to use: OMP_NUM_THREADS, if of up to four digits, else the CPUs this process may run on."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    if limit.isdecimal() and int(limit) > 0:
+    if limit.isdecimal() and len(limit) < 5 and int(limit) > 0:
         return int(limit)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

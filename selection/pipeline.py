@@ -18,6 +18,7 @@ from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.shards import write_shards
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
+from tithe.selection.limits import more_than_candidates, more_than_records
 from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.other_inputs import describe_other_inputs
@@ -100,6 +101,9 @@ def select(
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
             frame = draw_up(options, ground, digests, excluded, marks, stages)
+            records = len(ground.clusters.labels)
+            for line in (*more_than_records(options, records), *more_than_candidates(options, ground.plan.size, frame)):
+                notify(line)
             outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):

@@ -6,6 +6,7 @@ each can borrow from the others; where they have nothing to do with one another,
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,11 +145,13 @@ def auto_lambda(centres: npt.NDArray[np.float32], losses: Floats, *, z: int) -> 
 
 def slope_above_zero(gaps: Floats, differences: Floats) -> float:
     """The slope λ >= 0 of the least-squares line `differences` ≈ a + λ `gaps` with a >= 0; both of shape (m,)."""
+    unit = _power_of_two(float(gaps.max(initial=0)))  # changes no digit, and their squares fit into float32
+    gaps = gaps / gaps.dtype.type(unit)
     centred = gaps - gaps.mean()
     slope = _ratio(float(centred @ differences), float(centred @ centred))
     if differences.mean() < slope * gaps.mean():  # the line would start below 0
         slope = _ratio(float(gaps @ differences), float(gaps @ gaps))
-    return max(slope, 0.0)
+    return max(slope, 0.0) / unit
 
 
 def _kernel_mean(squared: Floats, losses: Floats, bandwidth: float) -> Floats:
@@ -164,6 +167,11 @@ def _far_out(losses: Floats) -> float:
         low, high = np.quantile(np.log(losses), [0.25, 0.75])
         fence = high + _FENCE * (high - low)
         return float(np.exp(fence)) if np.isfinite(fence) else float("inf")
+
+
+def _power_of_two(value: float) -> float:
+    """The largest one that is not above `value`; 1 for 0."""
+    return math.ldexp(1.0, math.frexp(value)[1] - 1) if value > 0 else 1.0
 
 
 def _ratio(numerator: float, denominator: float) -> float:

@@ -10,3 +10,8 @@ def readable(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: 1 record, 2,000 records, 2 entries."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

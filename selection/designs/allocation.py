@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.frame.groups import Groups
+from tithe.selection.sizes import counted
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -93,7 +94,7 @@ def sizes_of_groups(
     parts = allocation(budget, shares, np.zeros(len(shares), np.int64), np.full(len(shares), budget), who=who)
     counts = np.zeros(len(available), np.int64)
     for (group, value), count in zip(named.items(), parts.tolist(), strict=False):
-        this = f"--group-share {value}={wanted.shares[value]:g}: {count:,} of {budget:,} records, but"
+        this = f"--group-share {value}={wanted.shares[value]:g}: {count:,} of {counted(budget, 'record')}, but"
         if count > high[group]:
             raise UsageError(f"{this} there are {high[group]:,}")
         if count < low[group]:
@@ -115,11 +116,11 @@ def allocation(budget: int, totals: Floats, low: Counts, high: Counts, *, who: s
     """
     least, most = int(low.sum()), int(high.sum())
     if least > budget:
-        needy = np.count_nonzero(low)
-        raise UsageError(f"{who}: {needy:,} groups need {least:,} records at least, but there are {budget:,} to draw")
+        needy = counted(int(np.count_nonzero(low)), "group needs", "groups need")
+        raise UsageError(f"{who}: {needy} {counted(least, 'record')} at least, but there are {budget:,} to draw")
     if most < budget:
-        able = np.count_nonzero(high)
-        raise UsageError(f"{who}: {able:,} groups can give {most:,} records at most, but there are {budget:,} to draw")
+        able = counted(int(np.count_nonzero(high)), "group")
+        raise UsageError(f"{who}: {able} can give {counted(most, 'record')} at most, but there are {budget:,} to draw")
     ideal = _filled(budget, totals, low, high)
     counts = np.clip(np.floor(ideal + 1e-9).astype(np.int64), low, high)
     while (left := budget - int(counts.sum())) > 0:
@@ -172,16 +173,17 @@ def _by_shares(
     rest = np.setdiff1d(np.flatnonzero(there), list(named))
     if len(rest) and OTHER not in shares:
         raise UsageError(
-            f"--group-share: {len(rest):,} groups have no share, {groups.name(int(rest[0]))!r} among them; "
-            f"{OTHER}=SHARE stands for them, --never leaves them out"
+            f"--group-share: {counted(len(rest), 'group has', 'groups have')} no share, {groups.name(int(rest[0]))!r} "
+            f"among them; {OTHER}=SHARE stands for them, --never leaves them out"
         )
     if OTHER in shares and not len(rest):
-        raise UsageError(f"--group-share {OTHER}: all {len(named):,} groups have shares of their own")
+        raise UsageError(f"--group-share {OTHER}: no group is left, {len(named):,} have shares of their own")
     return named, rest
 
 
 def _refuse(groups: Groups, option: str, wrong: npt.NDArray[np.bool_], counts: Counts, what: str) -> None:
     if wrong.any():
         g = int(np.argmax(wrong))
-        others = f", and {np.count_nonzero(wrong) - 1:,} other groups as well" if np.count_nonzero(wrong) > 1 else ""
+        more = int(np.count_nonzero(wrong)) - 1
+        others = f", and {counted(more, 'other group')} as well" if more else ""
         raise UsageError(f"{option}: {groups.name(g)!r} has {counts[g]:,} {what}{others}")

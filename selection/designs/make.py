@@ -10,10 +10,12 @@ from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
 from tithe.selection.designs.sampling import ClustersElsewhere, inclusion_probabilities
 from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.errors import UsageError
+from tithe.selection.frame.conditions import do_not_fit
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
 from tithe.selection.order import RandomKeys, stable_order
 from tithe.selection.per_record import PerRecord
+from tithe.selection.sizes import counted
 from tithe.selection.streams import Stream, entropy
 
 
@@ -55,8 +57,9 @@ def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRec
 def _check_room(frame: Frame, size: int) -> None:
     always, centres = len(frame.always), len(frame.centres)
     if always > size:
-        raise UsageError(f"--always: {always:,} records do not fit into a budget of {size:,} records")
+        raise UsageError(f"--always: {do_not_fit(always, size)}")
     both = len(frame.certain)
     if both > size:
-        others = f" and {both - centres:,} records of --always" if both > centres else ""
-        raise UsageError(f"--keep-centers: {centres:,} centres{others} do not fit into a budget of {size:,} records")
+        others = f" and {counted(both - centres, 'record')} of --always" if both > centres else ""
+        given, budget = counted(centres, "centre"), counted(size, "record")
+        raise UsageError(f"--keep-centers: {given}{others} do not fit into a budget of {budget}")

@@ -42,6 +42,7 @@ from tithe.selection.groundwork import Groundwork, clusters_key, embeddings_key
 from tithe.selection.options import Options
 from tithe.selection.order import similarity_order
 from tithe.selection.per_record import NOBODY, PerRecord
+from tithe.selection.sizes import counted
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder
 
@@ -196,7 +197,8 @@ def _acquainted(
         return parts
     rows = list(executor.map(part_work.rows_of, ((part,) for part in parts)))
     if sum(rows) != encoder.rows:
-        raise TitheError(f"--encoder {options.encoder}: holds {encoder.rows} rows, but the corpus {sum(rows)} records")
+        held, records = counted(encoder.rows or 0, "row"), counted(sum(rows), "record")
+        raise TitheError(f"--encoder {options.encoder}: holds {held}, but the corpus {records}")
     firsts = np.cumsum(rows) - rows
     return [replace(part, first_row=first) for part, first in zip(parts, firsts.tolist(), strict=True)]
 

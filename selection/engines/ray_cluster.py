@@ -106,7 +106,7 @@ class RayExecutor:
         if num_gpus:
             self._workers = int(resources.get("GPU", 0) / num_gpus)
             if self._workers == 0:
-                raise UsageError(f"--num-gpus {num_gpus:g}: the cluster has {resources.get('GPU', 0):g} GPUs")
+                raise UsageError(f"--num-gpus {num_gpus:g}: the GPUs of the cluster are {resources.get('GPU', 0):g}")
 
     def share(self, value: Any) -> Any:
         """See Executor."""

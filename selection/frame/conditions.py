@@ -13,6 +13,7 @@ from tithe.selection.corpus.values import field_texts
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import Derived, PerRecord, Positions, positions_where, total
+from tithe.selection.sizes import counted
 
 Flags = npt.NDArray[np.uint8]
 
@@ -87,6 +88,11 @@ def but_never(candidates: Candidates, marked: PerRecord) -> Candidates:
     return Candidates(mask, int(total(mask)))
 
 
+def do_not_fit(count: int, most: int) -> str:
+    """That `count` records are more than a budget of `most`."""
+    return f"{counted(count, 'record does', 'records do')} not fit into a budget of {counted(most, 'record')}"
+
+
 def always_among(candidates: Candidates, marked: PerRecord, most: int) -> Positions:
     """The positions of the candidates under ALWAYS, ascending; raises UsageError where these are more than `most`."""
 
@@ -95,5 +101,5 @@ def always_among(candidates: Candidates, marked: PerRecord, most: int) -> Positi
 
     count = int(total(Derived(certain, candidates.mask, marked)))
     if count > most:
-        raise UsageError(f"--always: {count:,} records do not fit into a budget of {most:,} records")
+        raise UsageError(f"--always: {do_not_fit(count, most)}")
     return positions_where(certain, candidates.mask, marked)

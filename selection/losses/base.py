@@ -15,6 +15,9 @@ from tithe.selection.errors import TitheError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
+# Between these, and for 0, all steps compute without overflow, in float32 where they do; what is smaller tells nothing.
+LARGEST_LOSS, SMALLEST_LOSS = 1e30, 1e-30
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossRequest:
@@ -55,9 +58,9 @@ class LossSource(Protocol):
 
 
 def checked_loss(value: Any, what: str, place: str) -> float:
-    """A loss as a number; raises TitheError naming the place, and `what` it is, where it is no finite one, or negative.
+    """A loss as a number; raises TitheError naming the place, and `what` it is, where it is none that can be used.
 
-    `what` reads like "the loss in 'score'".
+    `what` reads like "the loss in 'score'". What is positive and below SMALLEST_LOSS counts as 0.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TitheError(f"{place}: {what} is {value!r}, not a number")
@@ -66,8 +69,12 @@ def checked_loss(value: Any, what: str, place: str) -> float:
     except OverflowError:
         loss = math.inf
     if not math.isfinite(loss) or loss < 0:
-        raise TitheError(f"{place}: {what} is {value}; it must be finite and not negative")
-    return loss
+        raise TitheError(f"{place}: {what} is {loss}; it must be finite and not negative")
+    if loss > LARGEST_LOSS:
+        raise TitheError(
+            f"{place}: {what} is {loss:g}, and squares of more than {LARGEST_LOSS:g} overflow; divide all by one number"
+        )
+    return loss if loss >= SMALLEST_LOSS else 0.0
 
 
 def records_at(

@@ -20,6 +20,7 @@ from tithe.selection.corpus import Corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.json_lines import json_lines
 from tithe.selection.losses.base import checked_loss
+from tithe.selection.sizes import counted
 
 _ERROR_BYTES = 2000
 _END = b""
@@ -76,7 +77,7 @@ class CommandLoss:
             found: list[float] = []
             while (line := self._next(answers)) != _END:
                 if len(found) == len(rows):
-                    raise _Failure(f"printed more than the {len(rows)} lines that were asked for")
+                    raise _Failure(f"printed more than the {counted(len(rows), 'line')} asked for")
                 found.append(_parsed(line, len(found) + 1))
             self._check_end(process)
         finally:
@@ -86,7 +87,7 @@ class CommandLoss:
         if trouble:
             raise trouble[0]
         if len(found) < len(rows):
-            raise _Failure(f"printed {len(found)} lines, {len(rows)} were asked for")
+            raise _Failure(f"printed {counted(len(found), 'line')}, {counted(len(rows), 'was', 'were')} asked for")
         return np.array(found, np.float64)
 
     def _check_end(self, process: subprocess.Popen[bytes]) -> None:

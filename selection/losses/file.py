@@ -13,6 +13,7 @@ from tithe.selection.corpus import BadRecord, Corpus, open_corpus
 from tithe.selection.corpus.object_store import is_url, shown
 from tithe.selection.errors import TitheError
 from tithe.selection.losses.base import checked_loss
+from tithe.selection.sizes import counted
 
 
 class FileLoss:
@@ -48,8 +49,8 @@ class FileLoss:
         if len(missing):
             first = int(rows[missing[0]])
             raise TitheError(
-                f"{self._path}: has no loss for {len(missing)} of {len(rows)} centres; the first is row {first} "
-                f"({corpus.place(first)})"
+                f"{self._path}: has no loss for {len(missing)} of {counted(len(rows), 'centre')}; the first is row "
+                f"{first} ({corpus.place(first)})"
             )
         return found
 

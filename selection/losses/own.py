@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tithe.selection.corpus import Corpus
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses.base import checked_loss, records_at
+from tithe.selection.sizes import counted
 
 # Records of a call, at most.
 _BATCH = 256
@@ -41,7 +42,8 @@ class OwnLoss:
             with failing_as(self._spec):
                 values = list(self._function([record for record, _ in batch]))
             if len(values) != len(batch):
-                raise TitheError(f"--loss {self._spec}: gave {len(values)} losses for {len(batch)} records")
+                given = counted(len(values), "loss", "losses")
+                raise TitheError(f"--loss {self._spec}: gave {given} for {counted(len(batch), 'record')}")
             for value, (_, place) in zip(values, batch, strict=True):
                 # NumPy and PyTorch hand out numbers of their own kinds.
                 number = value.item() if getattr(value, "ndim", None) == 0 else value

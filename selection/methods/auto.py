@@ -13,6 +13,7 @@ from tithe.selection.methods.low_rank import LowRank
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.options import Options
 from tithe.selection.proxy import Proxy
+from tithe.selection.sizes import counted
 
 # Low-rank must be better by so much: the clusters are what the sample is spread over in any case.
 _MARGIN = 0.95
@@ -66,6 +67,7 @@ class Auto:
         held = 1.0 - ground.clusters.cost / basis.total if basis.total > 0 else 1.0
         return (
             f"losses of landmarks are predicted to ± {errors['sensitivity']:.3g} by the clusters and to "
-            f"± {errors['low_rank']:.3g} by the leading directions; {ground.clusters.k} clusters hold {held:.0%} "
-            f"of the squared norms, {basis.rank} directions {basis.share:.0%}"
+            f"± {errors['low_rank']:.3g} by the leading directions; "
+            f"{counted(ground.clusters.k, 'cluster holds', 'clusters hold')} {held:.0%} "
+            f"of the squared norms, {counted(basis.rank, 'direction')} {basis.share:.0%}"
         )

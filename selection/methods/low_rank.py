@@ -17,6 +17,7 @@ from tithe.selection.options import Options
 from tithe.selection.per_record import worked_out
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
+from tithe.selection.sizes import counted
 from tithe.selection.streams import Stream, generator
 
 # Directions are taken until they hold this share of the squared norms ...
@@ -65,7 +66,13 @@ class LowRank:
         uniform_share = 0.0 if self._options.sampler == "iid" else UNIFORM_SHARE
         scores = score(proxy.values, self._spreads, candidates, smoothness=smoothness, uniform_share=uniform_share)
         facts = {"rank": self.basis.rank, "share_of_squared_norms": self.basis.share, "penalty": found.penalty}
-        return Judgement(scores, proxy, self._spreads, facts=facts)
+        return Judgement(scores, proxy, self._spreads, notes=self._notes(), facts=facts)
+
+    def _notes(self) -> tuple[str, ...]:
+        asked, rank = self._options.rank, self.basis.rank
+        if asked is None or asked <= rank:
+            return ()
+        return (f"--rank {asked:,}: the embeddings have no more than {counted(rank, 'direction')}",)
 
     def _fitted(self, losses: Floats) -> tuple[Fit, Proxy]:
         """The fit to the losses of the landmarks, and what it says about every record: one pass, onto disk."""
@@ -127,7 +134,7 @@ def leading_directions(gram: Floats, *, rank: int | None, landmarks: int) -> Bas
         enough = int(np.searchsorted(np.cumsum(values), _SHARE * total)) + 1
         rank = min(enough, max(1, landmarks // _LANDMARKS_PER_DIRECTION))
     kept = max(1, min(rank, int(np.count_nonzero(values > 1e-12 * total))))
-    values = np.maximum(values[:kept], np.finfo(np.float64).tiny)
+    values = np.maximum(values[:kept], np.finfo(np.float32).tiny)  # below it, a sum of squares in float32 is none
     return Basis(vectors[:, :kept].astype(np.float32), values, total)
 
 

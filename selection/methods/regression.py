@@ -31,6 +31,7 @@ from tithe.selection.order import stable_order
 from tithe.selection.per_record import Derived, PerRecord, blocks, total, totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
+from tithe.selection.sizes import counted
 from tithe.selection.spilled import Spilled
 
 Vectors = npt.NDArray[np.float32]
@@ -149,7 +150,8 @@ def _notes(size: int, *, unknowns: int, records: int) -> tuple[str, ...]:
     if size >= min(enough, records):
         return ()
     return (
-        f"regression: {size} rows for {unknowns} unknowns are few; from {enough} rows on the subset can be relied on",
+        f"regression: {counted(size, 'row is', 'rows are')} few for {counted(unknowns, 'unknown')}; "
+        f"from {counted(enough, 'row')} on the subset can be relied on",
     )
 
 

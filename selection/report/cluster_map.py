@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from tithe.selection.report.files import Columns
-from tithe.selection.report.wording import count, number
+from tithe.selection.report.wording import number
+from tithe.selection.sizes import counted
 
 Numbers = npt.NDArray[np.float64]
 
@@ -89,7 +90,7 @@ def cluster_map(clusters: Columns) -> ClusterMap:
         for i in range(len(order))
     ]
     return ClusterMap(
-        WIDTH, HEIGHT, circles, len(clusters["records"]), count(int(records[0]), "record"), f"{100 * full:g}%", ends
+        WIDTH, HEIGHT, circles, len(clusters["records"]), counted(int(records[0]), "record"), f"{100 * full:g}%", ends
     )
 
 
@@ -171,6 +172,6 @@ def _full_share(shares: Numbers) -> float:
 def _title(clusters: Columns, i: int) -> str:
     loss = clusters["loss"][i]
     return (
-        f"Cluster {clusters['cluster'][i]:.0f}: {count(int(clusters['records'][i]), 'record')}, "
+        f"Cluster {clusters['cluster'][i]:.0f}: {counted(int(clusters['records'][i]), 'record')}, "
         f"{clusters['selected'][i]:,.0f} selected" + ("" if math.isnan(loss) else f", loss {number(float(loss))}")
     )

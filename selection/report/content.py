@@ -15,7 +15,8 @@ from tithe.selection.report.cluster_map import ClusterMap, cluster_map
 from tithe.selection.report.evidence import Estimate, Evidence, ExpectedError
 from tithe.selection.report.files import SelectionFiles
 from tithe.selection.report.provenance import command_line
-from tithe.selection.report.wording import count, excerpt, measured, number, percent, visible
+from tithe.selection.report.wording import excerpt, measured, number, percent, visible
+from tithe.selection.sizes import counted
 
 # Characters of a selected record that are shown.
 _RECORD = 220
@@ -159,7 +160,7 @@ def page(files: SelectionFiles) -> Page:
     has_losses = manifest["options"]["loss"] != "none"
     return Page(
         subset=visible(files.subset.name),
-        selected=count(selected, "record"),
+        selected=counted(selected, "record"),
         records=f"{records:,}",
         sentence=_sentence(evidence.error),
         facts=_facts(evidence, selected, records, has_losses),
@@ -208,7 +209,7 @@ def _sentence(error: ExpectedError) -> str:
 def _facts(evidence: Evidence, selected: int, records: int, has_losses: bool) -> list[Fact]:
     coverage = evidence.coverage
     facts = [
-        Fact("Selected", f"{selected:,}", f"{percent(selected / records)} of {count(records, 'record')}"),
+        Fact("Selected", f"{selected:,}", f"{percent(selected / records)} of {counted(records, 'record')}"),
         Fact(
             "Effective sample size",
             f"{evidence.effective_sample_size:,.0f}",
@@ -217,7 +218,7 @@ def _facts(evidence: Evidence, selected: int, records: int, has_losses: bool) ->
         Fact(
             "Coverage",
             percent(coverage.mass),
-            f"of the records lie in the {coverage.clusters_with_a_record:,} of {count(coverage.clusters, 'cluster')} "
+            f"of the records lie in the {coverage.clusters_with_a_record:,} of {counted(coverage.clusters, 'cluster')} "
             f"with a selected record, and {percent(coverage.distance)} of the distance to the centres",
         ),
     ]
@@ -271,7 +272,7 @@ def _card(files: SelectionFiles, i: int, members: npt.NDArray[np.int64], texts: 
     share = weight / max(records, 1.0)
     return ClusterCard(
         name=f"Cluster {files.clusters['cluster'][i]:.0f}",
-        records=count(int(records), "record"),
+        records=counted(int(records), "record"),
         selected=f"{files.clusters['selected'][i]:,.0f} selected",
         weight=number(weight),
         loss="" if np.isnan(loss) else number(loss),
@@ -299,7 +300,7 @@ def _empty_clusters(evidence: Evidence) -> str:
     without = evidence.coverage.clusters - evidence.coverage.clusters_with_a_record
     if without == 0:
         return "Every cluster has a selected record."
-    return f"{count(without, 'cluster')} of {evidence.coverage.clusters:,} {'has' if without == 1 else 'have'} none."
+    return f"{counted(without, 'cluster')} of {evidence.coverage.clusters:,} {'has' if without == 1 else 'have'} none."
 
 
 def _weight_note(weights: npt.NDArray[np.float64], records: int) -> str:
@@ -307,7 +308,7 @@ def _weight_note(weights: npt.NDArray[np.float64], records: int) -> str:
     spread = f"from {number(low)} to {number(high)}" if high > low else f"all {number(low)}"
     return (
         f"A selected record stands for as many records of the corpus as its weight says: {spread} here, together "
-        f"{number(float(weights.sum()))} for {count(records, 'record')}."
+        f"{number(float(weights.sum()))} for {counted(records, 'record')}."
     )
 
 
@@ -316,7 +317,7 @@ def _validated(evidence: Evidence, smoothness: Any) -> Validated | None:
     if validation is None:
         return None
     return Validated(
-        count(validation.records, "record"),
+        counted(validation.records, "record"),
         "" if validation.correlation is None else f"{validation.correlation:.2f}",
         scatter(validation.points, title="Validated losses against proxy losses"),
         _holder(validation.holder, validation.beyond_lambda, float(smoothness)) if validation.holder else None,

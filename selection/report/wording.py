@@ -68,11 +68,6 @@ def percent(share: float) -> str:
     return "< 0.001%" if share < 0.5 else "> 99.999%"
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: 1 record, 2,000 records."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def _elided(value: Any, depth: int = 0) -> Any:
     if depth > 6:
         return "…"

@@ -146,8 +146,9 @@ def writing(folder: Path) -> Iterator[None]:
 
 def default_folder() -> Path:
     """The user's cache folder for tithe. Raises RuntimeError where there is no home folder."""
-    if "XDG_CACHE_HOME" in os.environ:
-        return Path(os.environ["XDG_CACHE_HOME"]) / "tithe"
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():  # any other is to be ignored, as the XDG says
+        return named / "tithe"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "tithe"
 
 

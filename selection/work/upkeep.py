@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tithe.selection.errors import TitheError
+from tithe.selection.sizes import counted
 from tithe.selection.work.folder import KEY, LOCK, VECTORS, is_whole
 from tithe.selection.work.locks import locked
 from tithe.selection.work.shards import Shards
@@ -42,8 +43,8 @@ class Item:
             name = " ".join(str(encoder[field]) for field in ("name", "model") if field in encoder)
             return f"{name or '?'}, {self.key.get('dtype', '?')}"
         inputs = self.key.get("embeddings", self.key).get("inputs", [])
-        clusters = f", {self.key['clusters']:,} clusters" if "clusters" in self.key else ""
-        return f"of {len(inputs)} file(s){clusters}"
+        clusters = f", {counted(self.key['clusters'], 'cluster')}" if "clusters" in self.key else ""
+        return f"of {counted(len(inputs), 'file')}{clusters}"
 
 
 def items(folder: Path) -> list[Item]:

@@ -122,7 +122,7 @@ CASES: dict[str, tuple[Callable[[], object], tuple[str, ...], int, str]] = {
     "a size that is no number": (jsonl("c.jsonl"), (*BASIC, "--size", "many"), 2, "'many' is not a valid integer"),
     "a lambda that is no number": (jsonl("c.jsonl"), (*BASIC, "--lambda", "lots"), 2, "'lots' is neither a number nor auto"),
     "centres that do not fit": (jsonl("c.jsonl"), (*BASIC, "--clusters", "9", "--size", "5", "--keep-centers"), 2, "centres do not fit into a budget of 5"),
-    "all records bad": (content("c.jsonl", b"x\ny\n"), (*BASIC, "--on-bad-record", "skip"), 1, "none of the 2 records can be used"),
+    "all records bad": (content("c.jsonl", b"x\ny\n"), (*BASIC, "--on-bad-record", "skip"), 1, "none of its records (2) can be used"),
     "config with an unknown key": (lambda: (jsonl("c.jsonl")(), Path("t.toml").write_text("sise = 3")), (*BASIC, "--config", "t.toml"), 2, "t.toml: unknown key 'sise'; did you mean 'size'?"),
     "config that is no TOML": (lambda: (jsonl("c.jsonl")(), Path("t.toml").write_text("= 3")), (*BASIC, "--config", "t.toml"), 2, "t.toml: is not valid TOML"),
     "binary columns as JSON": (parquet("c.parquet", text=["a"], x=[b"b"]), ("c.parquet", "-o", "s.jsonl"), 2, "c.parquet: column 'x' is of type binary"),

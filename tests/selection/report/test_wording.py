@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tithe.selection.report.wording import compact_json, count, excerpt, measured, number, percent, visible
+from tithe.selection.report.wording import compact_json, excerpt, measured, number, percent, visible
+from tithe.selection.sizes import counted
 
 
 @given(st.floats(0, 1, exclude_min=True, exclude_max=True))
@@ -76,8 +77,8 @@ def test_an_estimate_has_the_digits_that_its_error_leaves() -> None:
 
 
 def test_counts_and_their_nouns() -> None:
-    assert [count(n, "record") for n in (0, 1, 2000)] == ["0 records", "1 record", "2,000 records"]
-    assert count(2, "entry", "entries") == "2 entries"
+    assert [counted(n, "record") for n in (0, 1, 2000)] == ["0 records", "1 record", "2,000 records"]
+    assert counted(2, "entry", "entries") == "2 entries"
 
 
 def test_long_lists_are_cut_short_however_deep() -> None:
