@@ -100,7 +100,7 @@ def select(
             if ground.reused:
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
-            frame = draw_up(options, ground, digests, excluded, marks, stages)
+            frame = draw_up(options, ground, excluded, marks, stages)
             records = len(ground.clusters.labels)
             for line in (*more_than_records(options, records), *more_than_candidates(options, ground.plan.size, frame)):
                 notify(line)

@@ -3,8 +3,9 @@
 A step that is drawn on the strength of an earlier draw must not see the numbers of that draw again: a record that was
 left over then, because the numbers were as they were, would be left over now by the same numbers, and its weight would
 be wrong in expectation. Records that an earlier subset took are left out (`--exclude`, `--never`, or by hand from the
-input), and a model trained on an earlier subset gives other losses. So the steps of a draw take their numbers from the
-seed *and* from all that an earlier draw can have had a say in.
+input, which then has fewer), and a model trained on an earlier subset gives other losses. So the steps of a draw take
+their numbers from the seed *and* from all that an earlier draw can have had a say in. The files' own bytes are not
+among that: the same records are drawn from the same corpus in another form.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -77,7 +76,6 @@ class Frame:
 def draw_up(
     options: Options,
     ground: Groundwork,
-    digests: Sequence[str],
     excluded: npt.NDArray[np.int64],
     marks: Marks,
     stages: Stages,
@@ -87,7 +85,6 @@ def draw_up(
     Args:
         options: all of them.
         ground: the usable records, clustered.
-        digests: SHA-256 of the inputs.
         excluded: overall rows that `--exclude` names, ascending.
         marks: what the records' fields say; those of the usable records.
         stages: where duplicates are looked for.
@@ -98,7 +95,7 @@ def draw_up(
     candidates = Candidates.without(n, ground.positions(excluded))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
-    given = json.dumps([*digests, *options.always, *options.never]).encode() + excluded.tobytes()
+    given = json.dumps([n, options.always, options.never]).encode() + excluded.tobytes()
     frame = Frame(candidates, groups=marks.groups, tokens=ground.tokens, excluded=candidates.excluded, given=given)
     if marks.flags is not None:
         candidates = but_never(candidates, marks.flags)

@@ -144,7 +144,7 @@ def explain(
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
             ground = lay(options, corpus, rule, encoder, work, digests, stages)
             excluded, marks = excluded_rows(options.exclude, digests), marks.of(ground)
-            frame = draw_up(options, ground, digests, excluded, marks, stages)
+            frame = draw_up(options, ground, excluded, marks, stages)
             with stages("explain", None):
                 return _Case(record, options, corpus, rule, ground, frame, marks, excluded).explanation(row)
 

@@ -87,7 +87,7 @@ def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
     embeddings = InMemory(vectors)
     clusters = clustering.cluster(embeddings.blocks, centroids)
     plan = Plan(n, k, size, None).limited_to(n)
-    return Groundwork(None, BadRecords("fail"), {}, plan, embeddings, clusters, None, None, 0, ())
+    return Groundwork(None, BadRecords("fail"), {}, plan, embeddings, clusters, None, None, 0, (), 0)
 
 
 def designed(
