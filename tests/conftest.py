@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.schemas import check_manifests, check_output
 from tests.stores import Bucket, serving
 from tithe.cli.main import main
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 WORDS = (  # noqa: SIM905 (three for each topic)
     "orbit galaxy comet butter garlic oven tenant lease court violin chord fugue rudder anchor tide "

@@ -4,35 +4,72 @@ from __future__ import annotations
 
 import json
 import os
-import random
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import make_records, write_jsonl
+from tests.waiting import PATIENCE, read_until, until
 from tithe.selection.encode import ENCODER_BATCH
 from tithe.selection.errors import TitheError
 from tithe.selection.manifest import sha256
 from tithe.selection.outputs import Outputs, staging
 
 TITHE = (sys.executable, "-c", "from tithe.cli.main import main; main()")
+
+# The command, killed in the moment before it changes something on disk for the Nth time; 0: never. At its end it says
+# how often it did.
+KILLED = """
+import atexit, os, signal, sys
+ending, changes = int(sys.argv.pop(1)), 0
+
+def hook(event, arguments):
+    global changes
+    writes = event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
+    writes |= event == "open" and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    if not writes or not isinstance(arguments[0], str) or "__pycache__" in arguments[0] or "/dev/" in arguments[0]:
+        return
+    changes += 1
+    if changes == ending:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+atexit.register(lambda: print(changes))
+from tithe.cli.main import main
+main()
+"""
+
+# Writes down what it encodes, and goes no further than `hold` allows, a number of batches, as long as that is there.
 SLOW_ENCODER = """
 import time
+from pathlib import Path
 import numpy as np
 
 class Slow:
+    batches = 0
+
     def identity(self):
         return {"name": "slow"}
+
     def encode(self, texts):
-        time.sleep(0.1)
         with open("encoded", "a") as file:
             file.writelines(text + chr(10) for text in texts)
+        self.batches += 1
+        while self.batches >= self.allowed():
+            Path("held").touch()
+            time.sleep(0.01)
         return np.array([[len(t), t.count("e"), t.count("o"), 1] for t in texts], np.float32)
+
+    def allowed(self):
+        try:
+            return int(Path("hold").read_text())
+        except (FileNotFoundError, ValueError):
+            return 1 << 30
 """
 
 
@@ -44,18 +81,48 @@ def folder(tmp_path: Path) -> Path:
 
 
 def started(folder: Path, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    command = [*TITHE, "select", "c.jsonl", *arguments]
+    return begun(folder, *TITHE, "select", "c.jsonl", *arguments, **options)
+
+
+def begun(folder: Path, *command: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload]
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     return process.returncode, err.decode()
+
+
+def killed_at(folder: Path, change: int, *arguments: str) -> int:
+    """Kill a run before a change on disk, or let it end and say how many it makes."""
+    process = begun(folder, sys.executable, "-c", KILLED, str(change), "select", "c.jsonl", *arguments)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == (-signal.SIGKILL if change else 0), err
+    return 0 if change else int(out)
+
+
+def hold(folder: Path, batches: int) -> None:
+    """Let the slow encoder stop in its batch of this number, as long as nobody lets it go on."""
+    (folder / "held").unlink(missing_ok=True)
+    (folder / "hold").write_text(str(batches))
+
+
+def let_go(folder: Path) -> None:
+    (folder / "hold").unlink()
+
+
+def stopped_in_batch(folder: Path, batches: int, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    """A run that is held in a batch of texts, those before it being kept."""
+    hold(folder, batches)
+    process = started(folder, *arguments, **options)
+    until((folder / "held").exists, process)
+    return process
 
 
 def visible(folder: Path) -> list[str]:
     """What lies in a folder, but for what encoders leave."""
-    return sorted(path.name for path in folder.iterdir() if path.name not in ("__pycache__", "encoded"))
+    left = ("__pycache__", "encoded", "hold", "held")
+    return sorted(path.name for path in folder.iterdir() if path.name not in left)
 
 
 def encoded(folder: Path) -> list[str]:
@@ -81,40 +148,37 @@ def whole(folder: Path) -> bool:
 
 def test_a_killed_run_leaves_the_old_outputs_or_new_ones_and_the_next_run_sweeps_up(folder: Path) -> None:
     assert ended(started(folder, *SELECT, "--seed", "1"))[0] == 0
-    old = (folder / "s.parquet").read_bytes()
-    start = time.perf_counter()
-    assert ended(started(folder, *SELECT, "--seed", "2"))[0] == 0
-    takes = time.perf_counter() - start
-    new = (folder / "s.parquet").read_bytes()
-    assert new != old
-    rng = random.Random(0)
-    seen = set()
-    for _ in range(6):
-        assert ended(started(folder, *SELECT, "--seed", "1"))[0] == 0
-        process = started(folder, *SELECT, "--seed", "2")
-        time.sleep(rng.uniform(0.4, 1.0) * takes)
-        process.kill()
-        process.communicate()
-        content = (folder / "s.parquet").read_bytes()
-        assert content in (old, new)
-        seen.add(content == new)
+    old = {path: path.read_bytes() for path in folder.glob("s.parquet*")}
+    changes = killed_at(folder, 0, *SELECT, "--seed", "2")
+    new = {path: path.read_bytes() for path in folder.glob("s.parquet*")}
+    subset = folder / "s.parquet"
+    assert new[subset] != old[subset]
+    left, seen = folder / ".s.parquet.tithe", set()
+    # The last changes put the outputs into place.
+    for change in (changes // 3, *range(changes - 10, changes + 1, 2)):
+        for path, content in old.items():
+            path.write_bytes(content)
+        shutil.rmtree(left, ignore_errors=True)  # to sweep it up would be changes, too
+        killed_at(folder, change, *SELECT, "--seed", "2")
+        content = subset.read_bytes()
+        assert content in (old[subset], new[subset])
+        seen.add(content == new[subset])
         if (folder / "s.parquet.manifest.json").exists():
             assert whole(folder)
-    assert False in seen  # at least one was killed before it had finished
+    assert seen == {False, True}
+    assert killed_at(folder, changes - 8, *SELECT, "--seed", "1") == 0 and left.exists()
     assert ended(started(folder, *SELECT, "--seed", "2"))[0] == 0
-    assert (folder / "s.parquet").read_bytes() == new
+    assert subset.read_bytes() == new[subset]
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_told_to_stop_cleans_up(folder: Path, cache: Path, number: int, code: int) -> None:
     # Where the tests run in the background, SIGINT is ignored, and children would inherit that.
-    process = started(folder, *SELECT, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
-    for _ in range(200):
-        if list(cache.glob("embeddings/*/*.shard")):
-            break
-        time.sleep(0.05)
+    process = stopped_in_batch(folder, 3, *SELECT, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    assert list(cache.glob("embeddings/*/*.shard"))
     process.send_signal(number)
+    let_go(folder)
     assert ended(process)[0] == code
     assert visible(folder) == ["c.jsonl", "slow.py"]
     assert not list(cache.glob("*.partial"))
@@ -180,33 +244,79 @@ def test_a_full_disk_ends_in_one_line_leaves_the_old_outputs_and_the_next_run_go
 def test_killed_runs_are_gone_on_with_and_no_text_is_embedded_twice_but_those_of_one_batch(
     folder: Path, cache: Path
 ) -> None:
-    start = time.perf_counter()
     assert ended(started(folder, *SELECT, "--work-dir", "undisturbed"))[0] == 0
-    takes = time.perf_counter() - start
     undisturbed = (folder / "s.parquet").read_bytes()
     (folder / "encoded").unlink()
-    rng = random.Random(1)
-    kills = 5
-    for _ in range(kills):
-        process = started(folder, *SELECT)
-        time.sleep(rng.uniform(0.3, 0.8) * takes)
+    kills = (3, 1, 4)  # each in its batch of this number
+    for batch in kills:
+        process = stopped_in_batch(folder, batch, *SELECT)
         process.kill()
         process.communicate()
-    assert encoded(folder)
+    let_go(folder)
+    before = len(set(encoded(folder)))
+    assert before >= 2 * ENCODER_BATCH
     assert ended(started(folder, *SELECT))[0] == 0
     assert (folder / "s.parquet").read_bytes() == undisturbed
-    assert len(encoded(folder)) <= 9000 + kills * ENCODER_BATCH
+    assert len(encoded(folder)) <= 9000 + len(kills) * ENCODER_BATCH
     assert not list(cache.glob("*.partial"))
     # What the last one found whole, it did not embed again.
-    assert json.loads((folder / "s.parquet.manifest.json").read_text())["run"]["texts_encoded"] < 9000
+    run = json.loads((folder / "s.parquet.manifest.json").read_text())["run"]
+    assert run["texts_encoded"] <= len(set(encoded(folder))) - before + ENCODER_BATCH
 
 
 def test_runs_with_one_encoder_wait_for_each_other_and_embed_once(folder: Path) -> None:
-    runs = [started(folder, "-o", f"{i}.parquet", *SELECT[2:], "--seed", str(i)) for i in range(2)]
-    ends = [ended(run) for run in runs]
-    assert [code for code, _ in ends] == [0, 0]
-    assert any("waiting for another run of tithe, which embeds with the same encoder" in err for _, err in ends)
+    first = stopped_in_batch(folder, 2, "-o", "0.parquet", *SELECT[2:], "--seed", "0")
+    second = started(folder, "-o", "1.parquet", *SELECT[2:], "--seed", "1")
+    assert second.stderr is not None
+    read_until(second.stderr, b"waiting for another run of tithe, which embeds with the same encoder")
+    let_go(folder)
+    assert [ended(run)[0] for run in (first, second)] == [0, 0]
     assert len(encoded(folder)) == len(set(encoded(folder)))
+
+
+def test_runs_over_one_work_folder_do_what_each_does_alone(folder: Path) -> None:
+    runs = {
+        "a.jsonl": ("--encoder", "slow:Slow", "--seed", "1"),
+        "b.jsonl": ("--encoder", "slow:Slow", "--seed", "2", "--clusters", "20", "--no-normalize"),
+        "c.parquet": ("--encoder", "lexical", "--validate", "50", "--loss", "column:loss"),
+        "d.jsonl": ("--encoder", "lexical", "--clusters", "20", "--on-bad-record", "skip"),
+    }
+
+    def start(name: str, work: str) -> subprocess.Popen[bytes]:
+        return started(folder, "-o", f"{work}-{name}", "--size", "200", "--work-dir", work, *runs[name])
+
+    together = [ended(run) for run in [start(name, "together") for name in runs]]
+    assert [code for code, _ in together] == [0] * len(runs), together
+    for name in runs:
+        assert ended(start(name, f"of-{name}"))[0] == 0
+        for ending in ("", ".rows.parquet", ".clusters.parquet"):
+            one, other = (folder / f"{work}-{name}{ending}" for work in ("together", f"of-{name}"))
+            assert one.read_bytes() == other.read_bytes(), one
+    assert not list((folder / "together").glob("*.partial"))
+
+
+@pytest.mark.parametrize("files", [12, 16, 20, 24, 32, 64])
+def test_few_open_files_are_enough_or_end_in_one_line(folder: Path, files: int) -> None:
+    import resource
+
+    (folder / "in").mkdir()
+    for i in range(100):
+        write_jsonl(folder / "in" / f"{i}.jsonl", make_records(20, seed=i))
+    options = ("-o", "s.jsonl", "--encoder", "slow:Slow", "--size", "90")
+    few = begun(
+        folder, *TITHE, "select", "in", *options,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+    )  # fmt: skip
+    code, err = ended(few)
+    assert "Traceback" not in err
+    if code:
+        assert (code, err.splitlines()[-1].startswith("tithe: ")) == (1, True), err
+        assert "Too many open files" in err.splitlines()[-1]
+        assert visible(folder) == ["c.jsonl", "in", "slow.py"]
+        assert ended(begun(folder, *TITHE, "select", "in", *options))[0] == 0
+    else:
+        assert len((folder / "s.jsonl").read_text().splitlines()) == 90
+    assert code == 0 or files < 32
 
 
 def test_a_cache_that_cannot_be_written_is_done_without_and_a_work_folder_is_asked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import json
 import os
@@ -10,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 
 from tests.conftest import Tithe, make_records, write_jsonl
 from tests.stores import Bucket, Fault
+from tests.waiting import PATIENCE, until
 
 BUDGET = ("--size", "60", "--clusters", "15")
 
@@ -102,7 +103,7 @@ def ray(folder: Path, *arguments: str) -> None:
     """A selection by the engine ray, on a cluster of its own."""
     run = subprocess.run(
         [sys.executable, "-c", "from tithe.cli.main import main; main()", "select", *arguments, "--engine", "ray"],
-        cwd=folder, capture_output=True, text=True, timeout=300,
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (0, ""), run.stderr
 
@@ -214,12 +215,9 @@ def test_a_run_that_is_stopped_while_it_uploads_leaves_nothing(bucket: Bucket, c
              bucket.url("out/s.parquet"), *BUDGET],
             cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        for _ in range(600):
-            if "out/s.parquet.rows.parquet" in bucket.objects():
-                break
-            time.sleep(0.1)
+        until(lambda: "out/s.parquet.rows.parquet" in bucket.objects(), run)
         run.send_signal(signal.SIGTERM)
-        _, err = run.communicate(timeout=60)
+        _, err = run.communicate(timeout=PATIENCE)
     assert run.returncode in (1, 128 + signal.SIGTERM), err
     assert bucket.objects() == []
 
@@ -261,17 +259,21 @@ def test_denied(bucket: Bucket, tithe: Tithe) -> None:
         assert failed(tithe, url).startswith(f"tithe: {url}: access denied; check the credentials")
 
 
-def test_a_store_that_cannot_be_reached_is_given_up_soon(bucket: Bucket, tithe: Tithe) -> None:
-    started = time.monotonic()
+def test_a_store_that_cannot_be_reached_is_given_up_after_a_few_attempts(bucket: Bucket, tithe: Tithe) -> None:
     url = "s3://elsewhere/c.jsonl?endpoint_override=127.0.0.1:9&scheme=http"
     assert failed(tithe, url).startswith(f"tithe: {url}: the store cannot be reached")
-    assert time.monotonic() - started < 30
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(50)
         url = f"s3://elsewhere/c.jsonl?endpoint_override=127.0.0.1:{silent.getsockname()[1]}&scheme=http"
         assert "Timeout was reached" in failed(tithe, url)
-    assert time.monotonic() - started < 60
+        silent.setblocking(False)
+        attempts = 0
+        with contextlib.suppress(BlockingIOError):
+            while attempts < 50:
+                silent.accept()[0].close()
+                attempts += 1
+    assert 1 <= attempts <= 5
 
 
 def test_stores_that_are_not_here(tithe: Tithe) -> None:

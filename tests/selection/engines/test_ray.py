@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
+from tests.waiting import PATIENCE, until
 
 ray = pytest.importorskip("ray", reason="the engine ray needs the extra ray")
 
@@ -79,7 +79,7 @@ def started(
 def ran(folder: Path, machines: TwoMachines | None, *arguments: object) -> tuple[int, str]:
     """How it ended: exit code, and what it said."""
     process = started(folder, machines, *arguments)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert out == ""
     assert process.returncode is not None
     return process.returncode, err
@@ -137,7 +137,7 @@ def again(folder: Path, machines: TwoMachines, name: str) -> None:
     """The selection is what its manifest says, and comes out the same a second time."""
     for command in (("verify",), ("replay", "--work-dir", "w")):
         process = started(folder, machines, command[0], f"{name}.manifest.json", *command[1:])
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
 
 
@@ -189,7 +189,7 @@ def test_standard_input_and_repeated_records(tmp_path: Path, two: TwoMachines) -
     arguments = ("-", "-o", "r/", "--engine", "ray", "--work-dir", "w", "--size", "60", "--weights-as", "replicate")
     with (tmp_path / "c.jsonl").open("rb") as stdin:
         process = started(tmp_path, two, "select", *arguments, stdin=stdin)
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     lines = [line for shard in (tmp_path / "r").iterdir() for line in shard.read_text().splitlines()]
     assert len(lines) == 60 and set(lines) <= set((tmp_path / "c.jsonl").read_text().splitlines())
@@ -223,26 +223,32 @@ class Slow:
 
     def encode(self, texts):
         import ray
-        Path("%s", ray.get_runtime_context().get_node_id()).touch()
-        time.sleep(0.5)
+        folder = Path("%s")
+        (folder / "nodes" / ray.get_runtime_context().get_node_id()).touch()
+        while (folder / "hold").exists():
+            time.sleep(0.01)
         return np.array([[len(t), t.count("a"), t.count("e"), hash(t[:3]) %% 1 + 1.0] for t in texts], np.float32)
 """
 
 
+def slow_encoder(folder: Path) -> Path:
+    """Make the encoder, which waits while there is a file `hold`, and the folder where each machine that encodes leaves
+    its name."""
+    (folder / "nodes").mkdir()
+    (folder / "hold").touch()
+    (folder / "slow.py").write_text(SLOW % folder)
+    return folder / "nodes"
+
+
 def test_a_machine_that_dies_while_it_embeds_is_survived(tmp_path: Path, two: TwoMachines) -> None:
     corpus_of_files(tmp_path, 16, 60)
-    (tmp_path / "nodes").mkdir()
-    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    nodes = slow_encoder(tmp_path)
     options = ("--encoder", "slow:Slow", "--size", "50", "--engine", "ray")
     process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", "--work-dir", "w", *options)
-    for _ in range(600):
-        if len(list((tmp_path / "nodes").iterdir())) == 2:
-            break
-        time.sleep(0.1)
-    assert len(list((tmp_path / "nodes").iterdir())) == 2, "both machines embed"
-    assert process.poll() is None
+    until(lambda: len(list(nodes.iterdir())) == 2, process)  # both machines embed, and have not done so
     two.lose_one()
-    out, err = process.communicate(timeout=300)
+    (tmp_path / "hold").unlink()
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert (out, foreign(err)) == ("", [])
     assert manifest(tmp_path / "r.jsonl")["n"] == 960
@@ -254,17 +260,13 @@ def test_a_machine_that_dies_while_it_embeds_is_survived(tmp_path: Path, two: Tw
 
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, two: TwoMachines) -> None:
     corpus_of_files(tmp_path, 40, 60)
-    (tmp_path / "nodes").mkdir()
-    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    nodes = slow_encoder(tmp_path)
     arguments = ("in", "-o", "r.jsonl", "--work-dir", "w", "--encoder", "slow:Slow", "--engine", "ray")
     process = started(tmp_path, two, "select", *arguments)
-    for _ in range(600):
-        if list((tmp_path / "nodes").iterdir()):
-            break
-        time.sleep(0.1)
+    until(lambda: list(nodes.iterdir()), process)
     process.terminate()
-    out, _ = process.communicate(timeout=60)
-    assert (process.returncode, out) == (128 + signal.SIGTERM, "")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (128 + signal.SIGTERM, ""), err
     assert [path.name for path in tmp_path.iterdir() if "r.jsonl" in path.name] == []
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Ran, Tithe, make_records, read_jsonl, write_jsonl
+from tests.waiting import until
 
 BUDGET = ("--clusters", "12", "--size", "40")
 RECORDS = make_records(400)
@@ -126,11 +127,20 @@ def test_a_command_that_fails_ends_in_one_line(
 def test_a_command_that_falls_silent_is_stopped_with_all_it_started(
     tithe: Tithe, chosen: list[dict], tmp_path: Path
 ) -> None:
-    loud = "import subprocess, sys, time\nsubprocess.Popen(['sleep', '60'])\nprint('{\"loss\": 1}', flush=True)\ntime.sleep(60)\n"
-    start = time.perf_counter()
-    ran = select(tithe, command(tmp_path, loud), "--loss-timeout", "1")
-    assert time.perf_counter() - start < 20
-    assert (ran.code, "said nothing for 1 s (--loss-timeout)" in ran.err) == (1, True), ran.err
+    started = "sleep 3600 & echo $! > started; echo '{\"loss\": 1}'; sleep 3600"
+    ran = select(tithe, f"exec:{started}", "--loss-timeout", "3")
+    assert (ran.code, "said nothing for 3 s (--loss-timeout)" in ran.err) == (1, True), ran.err
+    until(lambda: not is_running(int((tmp_path / "started").read_text())))
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{process}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def test_a_command_sees_the_environment_of_the_user(
