@@ -98,7 +98,8 @@ def _run(arguments: list[str], stop: _Stop) -> int:
 
 def _failed(message: str, code: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            say(f"  {line}")  # what an error says in lines of its own is not taken for ours
     say(f"tithe: {message}")
     return code
 

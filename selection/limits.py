@@ -15,11 +15,9 @@ def more_than_records(options: Options, records: int) -> list[str]:
     """Clusters and validated records of which there are more than usable records."""
     found = []
     if options.clusters is not None and options.clusters > records:
-        found.append(f"--clusters {options.clusters:,}: there are {counted(records, 'record')}, and no more clusters")
+        found.append(f"--clusters {options.clusters:,}: {counted(records, 'record makes', 'records make')} no more")
     if options.validate is not None and options.validate > records:
-        found.append(
-            f"--validate {options.validate:,}: there is no more to ask about than {counted(records, 'record')}"
-        )
+        found.append(f"--validate {options.validate:,}: all are asked about, {counted(records, 'record')}")
     return found
 
 
@@ -35,9 +33,8 @@ def more_than_candidates(options: Options, size: int, frame: Frame) -> list[str]
 
 def _everything(options: Options, records: int, tokens: int | None = None) -> str:
     taken = counted(records, "record") + (f" of {counted(tokens, 'token')}" if tokens is not None else "")
-    if options.sampler == "iid":
-        return f"{_budget(options)}: there are no more draws than records, {taken}"
-    return f"{_budget(options)}: everything is taken, {taken}"
+    what = "as many draws as there are records" if options.sampler == "iid" else "everything is taken"
+    return f"{_budget(options)}: {what}, {taken}"
 
 
 def _budget(options: Options) -> str:

@@ -42,6 +42,53 @@ def test_imports_go_one_way(folder: str, allowed: tuple[str, ...]) -> None:
         assert not wrong, f"{path} imports {wrong}"
 
 
+def prints(path: Path) -> list[str]:
+    """The places of a file that print, or get hold of a standard stream, in a way of their own."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "input"):
+            found.append(f"{node.lineno}: {node.func.id}")
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            name = f"{node.value.id}.{node.attr}"
+            if name in PRINTING:
+                found.append(f"{node.lineno}: {name}")
+        elif isinstance(node, ast.ImportFrom) and node.module in ("click", "sys", "tqdm", "tqdm.auto", "warnings"):
+            names = {f"{node.module.partition('.')[0]}.{alias.name}" for alias in node.names}
+            found += [f"{node.lineno}: {name}" for name in names & PRINTING]
+    return found
+
+
+PRINTING = {
+    *(f"click.{name}" for name in ("echo", "secho", "echo_via_pager", "prompt", "confirm", "progressbar", "get_text_stream", "get_binary_stream")),
+    *(f"sys.{name}" for name in ("stdout", "stderr", "stdin", "__stdout__", "__stderr__", "displayhook")),
+    *("warnings.warn", "tqdm.tqdm", "os.write"),
+}  # fmt: skip
+
+# Who may, and what: the streams themselves; bars drawn there; where Ray's own talk goes; where a stream's kind is asked.
+ALLOWED = {
+    "cli/terminal.py": {"sys.stdout", "sys.stderr", "sys.stdin"},
+    "cli/progress.py": {"sys.stderr", "tqdm.tqdm"},
+    "selection/engines/ray_cluster.py": {"sys.stderr"},
+}
+
+
+def test_nothing_prints_but_by_the_terminal() -> None:
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            name = path.relative_to(ROOT).as_posix()
+            wrong = [place for place in prints(path) if place.partition(": ")[2] not in ALLOWED.get(name, set())]
+            assert not wrong, f"{name} prints by itself: {wrong}"
+
+
+def test_no_message_counts_things_in_brackets() -> None:
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.JoinedStr):
+                    text = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+                    assert "(s)" not in text, f"{path}:{node.lineno}: counted() has both numbers"
+
+
 def test_help_does_not_wait_for_the_heavy_libraries() -> None:
     script = (
         "import sys\nfrom tithe.cli.main import main\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, reason
@@ -51,6 +52,12 @@ def open_for_arrow(place: Place) -> pa.NativeFile:
         return place.open_for_arrow()
     # By its bytes: Arrow takes a name that is no UTF-8 only so.
     return pa.OSFile(os.fsencode(place))
+
+
+def read_table(place: Place, columns: list[str] | None = None) -> pa.Table:
+    """All of a Parquet file, or some columns; raises what Arrow raises."""
+    with open_for_arrow(place) as file:
+        return pq.read_table(file, columns=columns)
 
 
 def failure(place: Place, error: BaseException, guess: str) -> TitheError:

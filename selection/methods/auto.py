@@ -43,7 +43,7 @@ class Auto:
             chosen, name = self._sensitivity.judge(of_centres, candidates), "sensitivity"
         reason = self._reason(errors)
         facts = {**chosen.facts, "chosen": name, "errors_on_landmarks": errors, "reason": reason}
-        return replace(chosen, notes=(f"method: {name}; {reason}",), facts=facts)
+        return replace(chosen, notes=(f"method: {name}; {reason}", *chosen.notes), facts=facts)
 
     def _errors(self, of_clusters: Proxy, of_directions: Proxy) -> dict[str, float]:
         """Root mean squared errors of both proxies over the records, from the landmarks that are no centres."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tithe.selection.corpus import BadText, Corpus, TextRule, choose_rule, open_corpus
+from tithe.selection.corpus.storage import read_table
 from tithe.selection.corpus.text import DETECTED
 from tithe.selection.errors import TitheError
 from tithe.selection.provenance.files import check_outputs
@@ -103,7 +103,7 @@ def open_selection(path: Path) -> SelectionFiles:
     record = read_record(path)
     for finding in check_outputs(record, lambda count: None):
         raise TitheError(f"{finding.detail}; {path.name} vouches for it: run tithe select again")
-    rows, clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+    rows, clusters = read_table(record.rows), read_table(record.clusters)
     return SelectionFiles(
         record,
         parse_evidence(record.manifest["evidence"]),

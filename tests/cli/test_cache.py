@@ -104,7 +104,7 @@ def test_list_verify_and_prune(tmp_path: Path, corpus: Path, cache: Path, tithe:
     kinds = [line.split()[4] for line in listed.out.splitlines()[:-1]]
     assert sorted(kinds) == ["centroids", "clusters", "embeddings", "records"]
     assert "lexical, float16" in listed.out
-    assert "of 1 file(s), 12 clusters" in listed.out
+    assert "of 1 file, 12 clusters" in listed.out
     ran = tithe("cache", "verify")
     assert (ran.code, "all of it as it was written" in ran.err) == (0, True)
     (labels,) = cache.glob("clusters-*/labels.npy")
