@@ -44,6 +44,10 @@ def is_debugging() -> bool:
     return bool(click.get_current_context().meta.get(_DEBUGGING))
 
 
+DEBUG = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_debugging, help="Show a traceback when something fails."
+)
+
 INPUTS: list[Callable[[Any], Any]] = [
     click.argument("inputs", nargs=-1, metavar="INPUT..."),
     click.option(
@@ -136,7 +140,5 @@ CONDUCT: list[Callable[[Any], Any]] = [
     ),
     click.option("--force", is_flag=True, help="Overwrite outputs that exist."),
     click.option("--quiet", is_flag=True, help="No progress, no summary."),
-    click.option(
-        "--debug", is_flag=True, expose_value=False, callback=_debugging, help="Show a traceback when something fails."
-    ),
+    DEBUG,
 ]

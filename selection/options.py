@@ -24,6 +24,8 @@ Task = Literal["training", "regression"]
 MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
 EngineName = Literal["local", "ray"]
 
+_LARGEST = 2**53 - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -119,6 +121,7 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
+        self._check_integers()
         check_size_options(
             clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction, tokens=self.tokens
         )
@@ -152,6 +155,12 @@ class Options:
             raise UsageError("--weight-column needs a name")
         self._check_shape()
         self._check_engine()
+
+    def _check_integers(self) -> None:
+        """All can be recorded as JSON, whose readers agree upon so many bits."""
+        for name, value in vars(self).items():
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise UsageError(f"--{name.replace('_', '-')}: a number of at most {_LARGEST:,} is needed")
 
     def _check_engine(self) -> None:
         if self.engine == "local":
@@ -375,8 +384,10 @@ class Options:
         return values
 
     @classmethod
-    def from_recorded(cls, recorded: Mapping[str, Any], *, output: Place | None, work_dir: Path | None) -> Options:
-        """The inverse of `recorded`, with other places for what is written.
+    def from_recorded(
+        cls, recorded: Mapping[str, Any], *, output: Place | None, work_dir: Path | None = None
+    ) -> Options:
+        """The inverse of `recorded`, with other places for what is written: a recorded work folder may be a stranger's.
 
         Raises UsageError for options of another version of tithe.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,19 +11,35 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tithe.selection.corpus.object_store import ObjectUrl
-from tithe.selection.corpus.storage import Place
+from tithe.selection.corpus.storage import Place, kind_of
 from tithe.selection.errors import TitheError
-from tithe.selection.provenance.record import lies_beside
+from tithe.selection.provenance.reach import Reach
+from tithe.selection.provenance.record import ENDING, Record, lies_beside, read_record
+from tithe.selection.whole import beside
+
+
+def find_manifest(given: Place) -> Place:
+    """The manifest that is meant: the one beside `given`, where that is a subset, or `given` itself.
+
+    Raises TitheError where a store cannot be asked.
+    """
+    if given.name in ("", ".", "..") or given.name.endswith(ENDING):
+        return given
+    manifest = beside(given, ENDING)
+    try:
+        return manifest if kind_of(manifest) == "file" else given
+    except OSError as error:
+        raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
 
 
 @contextmanager
-def at_hand(manifest: Place) -> Iterator[Path]:
-    """The manifest while the block runs; out of an object store it is copied, with those of its outputs that are there.
+def open_record(manifest: Place, reach: Reach) -> Iterator[Record]:
+    """A manifest read back, while the block runs; raises what read_record raises.
 
-    Errors of the block name the objects. Raises TitheError where the manifest cannot be read.
+    Out of an object store it is copied, with those of its outputs that are there. Errors of the block name the objects.
     """
     if isinstance(manifest, Path):
-        yield manifest
+        yield read_record(manifest, reach)
         return
     if manifest.name in ("", ".", ".."):
         raise TitheError(f"{manifest}: is no manifest of tithe select, as OUT.manifest.json is")
@@ -37,10 +54,10 @@ def at_hand(manifest: Place) -> Iterator[Path]:
         except OSError as error:
             raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
         try:
-            yield copy
+            yield read_record(copy, reach.also(folder))
         except TitheError as error:
             there = str(manifest.with_name(""))
-            raise type(error)(str(error).replace(f"{folder}/", there.partition("?")[0])) from error
+            raise type(error)(str(error).replace(f"{folder}{os.sep}", there.partition("?")[0])) from error
 
 
 def _copy(url: ObjectUrl, to: Path) -> None:

@@ -109,7 +109,8 @@ def test_names_are_meant_from_the_folder_of_the_run(
     assert (code, parts["inputs"], parts["outputs"]) == (1, "unknown", "holds")
     assert "chats/a.jsonl: is not there" in details
     monkeypatch.chdir(moved)
-    assert tithe("verify", tmp_path / "outputs" / made.manifest.name, "--allow-code").code == 0
+    manifest = tmp_path / "outputs" / made.manifest.name
+    assert tithe("verify", manifest, "--allow-code", "--allow-read", "chats").code == 0
 
 
 def test_a_folder_of_outputs_may_be_a_link(tithe: Tithe, tmp_path: Path, corpus: Path) -> None:
@@ -117,7 +118,7 @@ def test_a_folder_of_outputs_may_be_a_link(tithe: Tithe, tmp_path: Path, corpus:
     (tmp_path / "out").symlink_to(tmp_path / "deep" / "down")
     assert tithe("select", corpus.name, "-o", "out/s.jsonl", "--size", "30").code == 0
     for manifest in ("out/s.jsonl.manifest.json", "deep/down/s.jsonl.manifest.json"):
-        assert tithe("verify", manifest).code == 0
+        assert tithe("verify", manifest, "--allow-read", corpus.name).code == 0
 
 
 def test_what_cannot_be_told_is_no_drift(tithe: Tithe, tmp_path: Path, corpus: Path) -> None:
@@ -172,12 +173,17 @@ def test_older_manifests_and_other_files_are_told_apart(tithe: Tithe, tmp_path: 
     for text, code, said in (
         ('{"schema_version": 1}\n', 1, "of an older tithe"),
         ('{"schema_version": 2}\n', 3, "is not as tithe select wrote it"),
-        ("{}", 3, "is not as tithe select wrote it"),
-        ("nothing", 3, "no manifest"),
+        ("{}", 1, "is no manifest of tithe select"),
+        ("nothing", 1, "is no manifest of tithe select"),
     ):
         manifest.write_text(text)
         ran = tithe("verify", manifest)
         assert (ran.code, said in ran.out + ran.err) == (code, True)
+    named = tmp_path / "m.manifest.json"
+    for text, said in (("{}", "is not as tithe select wrote it"), ("nothing", "is no manifest, or is damaged")):
+        named.write_text(text)
+        ran = tithe("verify", named)
+        assert (ran.code, said in ran.out) == (3, True)
     manifest.write_bytes(sealed(b'{\n  "schema_version": 3\n}\n'))
     ran = tithe("verify", manifest)
     assert (ran.code, "of another version of tithe (schema 3" in ran.err) == (1, True)
