@@ -5,9 +5,13 @@ The current folder must be that of the selection.
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
+from tithe.selection.corpus.object_store import ObjectUrl
 from tithe.selection.corpus.storage import Place, place_of
 from tithe.selection.errors import TitheError
 from tithe.selection.losses.registry import reads
@@ -16,10 +20,10 @@ from tithe.selection.provenance.record import STDIN, Record
 
 
 def hashed(record: Record) -> Iterator[Place]:
-    """Files whose hashes are recorded, after the folders and globs that stand for them."""
-    names = [*record.options["inputs"], *(file["path"] for file in record.manifest["inputs"])]
-    names += [file["path"] for file in record.manifest["other_inputs"]]
-    return (place_of(name) for name in names if name != STDIN)
+    """Files whose hashes are recorded, after the files and folders of the INPUTs."""
+    files = [*record.manifest["inputs"], *record.manifest["other_inputs"]]
+    yield from (_searched(place_of(name)) for name in record.options["inputs"] if name != STDIN)
+    yield from (place_of(file["path"]) for file in files if file["path"] != STDIN)
 
 
 def check_reach(record: Record, *, models: bool) -> None:
@@ -46,3 +50,12 @@ def _others(record: Record, models: bool) -> Iterator[Named]:
         yield from (place_of(subset, ending) for ending in (".rows.parquet", ".manifest.json"))
     if options["tokenizer"] is not None:
         yield model(options["tokenizer"])
+
+
+def _searched(place: Place) -> Place:
+    """Of a glob, the folder in which it is looked for."""
+    name = place.key if isinstance(place, ObjectUrl) else str(place)
+    if not glob.has_magic(name) or (isinstance(place, Path) and os.path.lexists(place)):
+        return place
+    folder = [*takewhile(lambda part: not glob.has_magic(part), name.split("/"))]
+    return place.with_key("/".join(folder)) if isinstance(place, ObjectUrl) else Path("/".join([*folder, ""]))

@@ -94,7 +94,7 @@ def test_a_corpus_in_a_store_gives_the_bytes_of_one_that_lies_here(
         assert other.pop("path").startswith(f"s3://{bucket.name}/")
         del one["path"]
         assert one == other
-    assert tithe("verify", "1.jsonl", "--allow-read", bucket.url(name)).code == 0
+    assert tithe("verify", "1.jsonl", "--allow-read", bucket.url("data" if "*" in name else name)).code == 0
     assert tithe("replay", "1.jsonl", "--allow-read", bucket.url()).code == 0
 
 
