@@ -28,6 +28,9 @@ ENDING = ".manifest.json"
 
 STDIN = "-"
 
+# Characters of what a message repeats of a manifest.
+_SAID = 300
+
 # Objects in objects; what is free to be anything is the identity of the user's own encoder.
 _DEEPEST = 64
 
@@ -127,7 +130,8 @@ def read_record(path: Path, reach: Reach) -> Record:
         )
     wrong = _fault(manifest)
     if wrong is not None:
-        raise TitheError(f"{path}: is not what tithe select writes, or of another version: {printable(wrong)}")
+        said = printable(wrong[:_SAID])
+        raise TitheError(f"{path}: is not what tithe select writes, or of another version: {said}")
     return Record(path.absolute(), manifest, reach)
 
 

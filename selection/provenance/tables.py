@@ -75,7 +75,7 @@ def _read(path: Path, columns: Mapping[str, pa.DataType], optional: Mapping[str,
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
     file = InputFile(path, "parquet", None, status.size, status.modified)
     schema, _ = parquet_schema(file)
-    found = {name: schema.field(name).type for name in dict.fromkeys(schema.names)}
+    found = dict(zip(schema.names, schema.types, strict=True))
     wanted = {**columns, **{name: type_ for name, type_ in optional.items() if name in found}}
     if found != wanted or len(schema) != len(wanted):
         names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
