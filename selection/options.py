@@ -24,8 +24,6 @@ Task = Literal["training", "regression"]
 MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
 EngineName = Literal["local", "ray"]
 
-_LARGEST = 2**53 - 1
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -121,7 +119,6 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
-        self._check_integers()
         check_size_options(
             clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction, tokens=self.tokens
         )
@@ -155,12 +152,6 @@ class Options:
             raise UsageError("--weight-column needs a name")
         self._check_shape()
         self._check_engine()
-
-    def _check_integers(self) -> None:
-        """All can be recorded as JSON, whose readers agree upon so many bits."""
-        for name, value in vars(self).items():
-            if isinstance(value, int) and abs(value) > _LARGEST:
-                raise UsageError(f"--{name.replace('_', '-')}: a number of at most {_LARGEST:,} is needed")
 
     def _check_engine(self) -> None:
         if self.engine == "local":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from tithe.selection.corpus.object_store import ObjectUrl
 from tithe.selection.corpus.storage import Place, kind_of
 from tithe.selection.errors import TitheError
 from tithe.selection.provenance.reach import Reach
-from tithe.selection.provenance.record import ENDING, Record, lies_beside, read_record
+from tithe.selection.provenance.record import ENDING, Record, read_record
 from tithe.selection.whole import beside
 
 
@@ -45,19 +44,23 @@ def open_record(manifest: Place, reach: Reach) -> Iterator[Record]:
         raise TitheError(f"{manifest}: is no manifest of tithe select, as OUT.manifest.json is")
     with TemporaryDirectory(prefix="tithe-") as name:
         folder = Path(name)
-        copy = folder / manifest.name
         try:
-            _copy(manifest, copy)
-            for output in _outputs(copy):
-                with suppress(FileNotFoundError):
-                    _copy(manifest.with_name(output), folder / output)
-        except OSError as error:
-            raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
-        try:
-            yield read_record(copy, reach.also(folder))
+            yield _fetched(manifest, folder, reach.also(folder))
         except TitheError as error:
             there = str(manifest.with_name(""))
             raise type(error)(str(error).replace(f"{folder}{os.sep}", there.partition("?")[0])) from error
+
+
+def _fetched(manifest: ObjectUrl, folder: Path, reach: Reach) -> Record:
+    try:
+        _copy(manifest, folder / manifest.name)
+        record = read_record(folder / manifest.name, reach)
+        for output in record.manifest["outputs"]:
+            with suppress(FileNotFoundError):
+                _copy(manifest.with_name(output["path"]), folder / output["path"])
+    except OSError as error:
+        raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
+    return record
 
 
 def _copy(url: ObjectUrl, to: Path) -> None:
@@ -65,12 +68,3 @@ def _copy(url: ObjectUrl, to: Path) -> None:
         to.parent.mkdir(exist_ok=True)
         with to.open("wb") as out:
             shutil.copyfileobj(source, out)
-
-
-def _outputs(manifest: Path) -> list[str]:
-    """Names of the files beside a manifest; none of what is no manifest."""
-    try:
-        names = [output["path"] for output in json.loads(manifest.read_bytes())["outputs"]]
-        return [name for name in names if lies_beside(name)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []

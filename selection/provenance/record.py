@@ -143,14 +143,6 @@ def read_bytes(path: Path) -> bytes:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def lies_beside(name: Any) -> bool:
-    """Whether this is a file beside the manifest, or one in a folder beside it."""
-    if not isinstance(name, str):
-        return False
-    parts = Path(name).parts
-    return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name and not name.startswith("/")
-
-
 def _fault(manifest: dict[str, Any]) -> str | None:
     """What is wrong with a manifest; None: nothing."""
     if _is_deep(manifest):
@@ -159,9 +151,15 @@ def _fault(manifest: dict[str, Any]) -> str | None:
     if wrong is not None:
         return wrong
     for output in manifest["outputs"]:
-        if not lies_beside(output["path"]):
+        if not _lies_beside(output["path"]):
             return f"{output['path']!r} is no name of a file beside it"
     return contradiction(manifest)
+
+
+def _lies_beside(name: str) -> bool:
+    """Whether this is a file beside the manifest, or one in a folder beside it."""
+    parts = Path(name).parts
+    return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name
 
 
 @cache

@@ -1,7 +1,8 @@
 """JSON documents against a JSON Schema: as much of it as the schema of manifests uses, and stricter with numbers.
 
-An integer is written as one and has at most 53 bits, as JSON parsers agree upon; a number is finite in double
-precision. A schema with a keyword that is not known here is refused with a KeyError, so that none is passed over.
+An integer is written as one and is at most 2^53, as far as JSON parsers agree, unless its format is `bigint`; a number
+is finite in double precision. A schema with a keyword that is not known here is refused with a KeyError: none is passed
+over.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-_LARGEST = 2**53 - 1
+_LARGEST = 2**53
 
-_ANNOTATIONS = frozenset({"$schema", "title", "description"})
+_ANNOTATIONS = frozenset({"$schema", "title", "description", "format"})
 
 Schema = Mapping[str, Any]
 Check = Callable[[Any, Any, Schema, str], Iterator[str]]
@@ -33,9 +34,9 @@ def _said(at: str, what: str) -> str:
     return f"{at.lstrip('.') or 'the document'}: {what}"
 
 
-def _has_type(value: Any, name: str) -> bool:
+def _has_type(value: Any, name: str, format: str | None) -> bool:
     if name == "integer":
-        return type(value) is int and -_LARGEST <= value <= _LARGEST
+        return type(value) is int and (abs(value) <= _LARGEST or format == "bigint")
     if name == "number":
         # An int of thousands of digits compares with a float, and does not become one.
         return type(value) in (int, float) and abs(value) <= _LARGEST_NUMBER
@@ -57,7 +58,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _type(value: Any, wanted: Any, schema: Schema, at: str) -> Iterator[str]:
     names = [wanted] if isinstance(wanted, str) else wanted
-    if not any(_has_type(value, name) for name in names):
+    if not any(_has_type(value, name, schema.get("format")) for name in names):
         yield _said(at, f"is not of type {' or '.join(names)}")
 
 
