@@ -10,7 +10,8 @@ import click
 
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import DEBUG, apply
-from tithe.cli.places import PLACE
+from tithe.cli.places import MANIFEST_FILE
+from tithe.cli.recorded import ALLOW_READ
 from tithe.cli.terminal import show
 
 if TYPE_CHECKING:
@@ -23,26 +24,30 @@ _NAMED = 5
 
 
 @click.command(context_settings={"max_content_width": 80})
-@click.argument("before", type=PLACE, metavar="A")
-@click.argument("after", type=PLACE, metavar="B")
+@click.argument("before", type=MANIFEST_FILE, metavar="A")
+@click.argument("after", type=MANIFEST_FILE, metavar="B")
+@ALLOW_READ
 @apply([*JSON, DEBUG])
-def diff(before: Place, after: Place, as_json: bool) -> None:
+def diff(before: Place, after: Place, allow_read: tuple[str, ...], as_json: bool) -> None:
     """Show what differs between two selections.
 
-    A and B are files OUT.manifest.json of `tithe select`, with their rows files
-    beside them. Shown are options, versions, inputs, the records that came in and
-    went out, weights and evidence.
+    A and B are files OUT.manifest.json of `tithe select`, or the subsets OUT, with
+    their rows files beside them. Shown are options, versions, inputs, the records
+    that came in and went out, weights and evidence.
 
     \b
     tithe diff old.parquet.manifest.json new.parquet.manifest.json
     """
     # Late, so that --help does not wait for numpy and pyarrow.
-    from tithe.selection.provenance.at_hand import at_hand
+    from tithe.selection.provenance.at_hand import open_record
     from tithe.selection.provenance.diff import difference
-    from tithe.selection.provenance.record import read_record
+    from tithe.selection.provenance.reach import Reach
 
-    with at_hand(before) as first, at_hand(after) as second:
-        found = difference(read_record(first), read_record(second))
+    with (
+        open_record(before, Reach.of(before, allow_read)) as first,
+        open_record(after, Reach.of(after, allow_read)) as second,
+    ):
+        found = difference(first, second)
     if as_json:
         print_json("diff", {"before": str(before), "after": str(after), "same": found.nothing, **asdict(found)})
         return

@@ -11,7 +11,7 @@ import click
 
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
-from tithe.cli.recorded import ALLOW_CODE, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
+from tithe.cli.recorded import ALLOW_CODE, ALLOW_READ, CONDUCT, MANIFEST, WORK_DIR, encoder_maker
 from tithe.cli.terminal import show, teller
 from tithe.selection.sizes import counted
 
@@ -27,30 +27,42 @@ _SHOWN = 60
 @MANIFEST
 @click.option("--row", type=int, required=True, metavar="N", help="The record: its row over all INPUTs, from 0.")
 @WORK_DIR
+@ALLOW_READ
 @ALLOW_CODE
 @apply([*JSON, *CONDUCT])
-def explain(manifest: Place, row: int, work_dir: Path | None, allow_code: bool, as_json: bool, quiet: bool) -> None:
+def explain(
+    manifest: Place,
+    row: int,
+    work_dir: Path | None,
+    allow_read: tuple[str, ...],
+    allow_code: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Tell why a record was selected, or was not.
 
-    MANIFEST is the file OUT.manifest.json of `tithe select`. Shown are the cluster
-    of the record and its centre, its distance, score and probability, and the
-    selected records that are most like it. What is kept of embeddings and clusters
-    is used; losses are not asked for again of models and commands.
+    MANIFEST is the file OUT.manifest.json of `tithe select`, or the subset OUT
+    beside it. Shown are the cluster of the record and its centre, its distance,
+    score and probability, and the selected records that are most like it. What is
+    kept of embeddings and clusters is used; losses are not asked for again of
+    models and commands. A manifest may be a stranger's: what it names outside its
+    folder is read, and code that it names is run, only where that is allowed.
 
     \b
     tithe explain subset.parquet.manifest.json --row 1234
     """
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
-    from tithe.selection.provenance.at_hand import at_hand
+    from tithe.selection.provenance.at_hand import open_record
     from tithe.selection.provenance.explain import explain as run
-    from tithe.selection.provenance.record import read_record
+    from tithe.selection.provenance.reach import Reach
 
     notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)
-    maker = encoder_maker(allow_code=allow_code)
-    with at_hand(manifest) as path:
-        found = run(read_record(path), row, maker, work_dir=work_dir, progress=progress, notify=notify)
+    reach = Reach.of(manifest, allow_read)
+    maker = encoder_maker(reach, allow_code=allow_code)
+    with open_record(manifest, reach) as record:
+        found = run(record, row, maker, work_dir=work_dir, progress=progress, notify=notify)
     if as_json:
         print_json("explain", {"manifest": str(manifest), **asdict(found)})
         return

@@ -23,6 +23,17 @@ class PlaceType(click.Path):
         return place_of(value)
 
 
+class ManifestType(PlaceType):
+    """A manifest, or the subset that lies beside it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """From what was given to the Place of a manifest."""
+        # Late, so that --help does not wait for pyarrow.
+        from tithe.selection.provenance.at_hand import find_manifest
+
+        return find_manifest(super().convert(value, param, ctx))
+
+
 class LocalPath(click.Path):
     """A file or folder that an object store cannot hold."""
 
@@ -38,6 +49,8 @@ class LocalPath(click.Path):
 
 
 PLACE = PlaceType()
+
+MANIFEST_FILE = ManifestType()
 
 WORK_FOLDER = LocalPath("the work folder is mapped into memory; name a local or shared folder", file_okay=False)
 

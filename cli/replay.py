@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,17 @@ from tithe.cli.engine import engine_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.places import PLACE
-from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, WORK_DIR, check_losses, encoder_maker
+from tithe.cli.recorded import (
+    ALLOW_CODE,
+    ALLOW_READ,
+    CONDUCT,
+    DRIFTED,
+    MANIFEST,
+    WORK_DIR,
+    check_losses,
+    encoder_maker,
+)
+from tithe.cli.terminal import show, standard_input, teller
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 @MANIFEST
 @click.option("-o", "--output", type=PLACE, metavar="FILE", help="The subset.  [default: none]")
 @WORK_DIR
+@ALLOW_READ
 @ALLOW_CODE
 @click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
 @apply([*JSON, *CONDUCT])
@@ -31,6 +41,7 @@ def replay(
     manifest: Place,
     output: Place | None,
     work_dir: Path | None,
+    allow_read: tuple[str, ...],
     allow_code: bool,
     force: bool,
     as_json: bool,
@@ -38,9 +49,11 @@ def replay(
 ) -> None:
     """Make the same selection again, and compare the bytes.
 
-    MANIFEST is the file OUT.manifest.json of `tithe select`. It names the options;
-    the folder is that of the first time. Embeddings and clusters that are kept are
-    used; name an empty --work-dir to make them anew.
+    MANIFEST is the file OUT.manifest.json of `tithe select`, or the subset OUT
+    beside it. It names the options; the folder is that of the first time.
+    Embeddings and clusters that are kept are used; name an empty --work-dir to make
+    them anew. A manifest may be a stranger's: what it names outside its folder is
+    read, and code that it names is run, only where that is allowed.
 
     Exit code 0: the subset, rows and clusters files have the same bytes; 3: they
     have not, or the inputs have drifted; what else differs is said.
@@ -51,27 +64,23 @@ def replay(
     """
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
-    from tithe.selection.provenance.at_hand import at_hand
-    from tithe.selection.provenance.record import read_record
+    from tithe.selection.provenance.at_hand import open_record
+    from tithe.selection.provenance.reach import Reach
     from tithe.selection.provenance.replay import replay as run
 
-    def notify(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
-    with at_hand(manifest) as path:
-        record = read_record(path)
+    reach = Reach.of(manifest, allow_read)
+    with open_record(manifest, reach) as record:
         check_losses(record.options, allow_code=allow_code)
         found = run(
             record,
-            encoder_maker(allow_code=allow_code),
+            encoder_maker(reach, allow_code=allow_code),
             output,
             engine_of=engine_of,
             work_dir=work_dir,
             overwrite=force,
-            stdin=sys.stdin.buffer,
+            stdin=standard_input(),
             progress=terminal_progress(quiet=quiet),
-            notify=notify,
+            notify=teller(quiet=quiet),
         )
     if as_json:
         print_json(
@@ -87,9 +96,9 @@ def replay(
         )
     elif not quiet:
         for name, same in found.same.items():
-            click.echo(f"{'the same  ' if same else 'different '}{name}")
+            show(f"{'the same  ' if same else 'different '}{name}")
         for finding in found.findings:
-            click.echo(f"drifted   {finding.detail}")
+            show(f"drifted   {finding.detail}")
         for name, (then, now) in found.versions.items():
-            click.echo(f"version   {name} was {then}, is {now}")
+            show(f"version   {name} was {then}, is {now}")
     context.exit(0 if found.identical else DRIFTED)

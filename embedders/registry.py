@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tithe.embedders.base import RecordEncoder, TextEncoder
 from tithe.embedders.errors import EncoderError
@@ -17,6 +17,8 @@ from tithe.embedders.errors import EncoderError
 Encoder = TextEncoder | RecordEncoder
 
 ENTRY_POINTS = "tithe.encoders"
+
+Reads = Literal["file", "model", "code"] | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Entry:
     usage: str
     summary: str
     make: Callable[[Request], Encoder]
+    reads: Reads
+    """What the argument names."""
 
 
 def _lexical(request: Request) -> Encoder:
@@ -81,15 +85,24 @@ def _npy(request: Request) -> Encoder:
 
 
 BUILT_IN = {
-    "lexical": Entry("lexical", "n-gram TF-IDF and truncated SVD, fitted on the corpus; no download", _lexical),
+    "lexical": Entry(
+        "lexical", "n-gram TF-IDF and truncated SVD, fitted on the corpus; no download", _lexical, reads=None
+    ),
     "sentence-transformers": Entry(
         "sentence-transformers:NAME_OR_FOLDER",
         "a neural encoder (extra: sentence-transformers)",
         _sentence_transformers,
+        reads="model",
     ),
-    "column": Entry("column:FIELD", "vectors that lie in the corpus: lists of numbers", _column),
-    "npy": Entry("npy:FILE", "vectors in a NumPy file, a row for each record in input order", _npy),
+    "column": Entry("column:FIELD", "vectors that lie in the corpus: lists of numbers", _column, reads=None),
+    "npy": Entry("npy:FILE", "vectors in a NumPy file, a row for each record in input order", _npy, reads="file"),
 }
+
+
+def reads(spec: str) -> Reads:
+    """What the encoder that SPEC names reads besides the corpus; code, where it is none of the built-in ones."""
+    name = spec.partition(":")[0]
+    return BUILT_IN[name].reads if name in BUILT_IN else "code"
 
 
 def installed() -> dict[str, str]:

@@ -8,17 +8,17 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tithe.selection.checks import about_texts
+from tithe.selection.checks import about_texts, check_inputs, notices
 from tithe.selection.choose import Notify, validation_positions
 from tithe.selection.corpus import open_corpus
 from tithe.selection.embedded import Encoder
 from tithe.selection.engines.engine import Engine, Local
 from tithe.selection.errors import UsageError
-from tithe.selection.groundwork import find_text_rule
 from tithe.selection.json_lines import json_lines
 from tithe.selection.limits import more_than_records
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
+from tithe.selection.outputs import check_apart
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.whole import check_target, sync, work_folder_beside
 from tithe.selection.work.folder import open_work_folder
@@ -57,9 +57,10 @@ def write_centres(
         for name in ADDED:
             if name in corpus.field_names():
                 raise UsageError(f"{corpus.files[0].path}: has a field {name!r}, which centres get; rename it")
-        rule = find_text_rule(options, encoder, corpus)
-        if rule is not None:
-            notify(f"text: {rule.name}")
+        check_apart([output], corpus.files, options.inputs)
+        rule = check_inputs(options, encoder, corpus)
+        for line in notices(options, rule):
+            notify(line)
         unfinished = folder / "centres"
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
             corpus = engine.within_reach(corpus, work)

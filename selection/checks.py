@@ -9,26 +9,28 @@ from tithe.selection.frame.marks import check_marked_fields
 from tithe.selection.groundwork import find_text_rule
 from tithe.selection.losses import LossSource
 from tithe.selection.options import Options
-from tithe.selection.outputs import Outputs
+from tithe.selection.outputs import Outputs, check_apart
 from tithe.selection.subset import check_writable
 from tithe.selection.tokens import check_countable, describe_counting
 
 
 def check_outputs(options: Options, outputs: Outputs, corpus: Corpus) -> None:
     """Raise UsageError where an output would overwrite an input, or cannot hold the corpus's records."""
-    outputs.check_apart_from(corpus.files, options.inputs)
+    check_apart(outputs.targets(), corpus.files, options.inputs)
     check_writable(corpus, outputs.format, options.weight_column, options.shape)
 
 
-def check_inputs(
-    options: Options, encoder: Encoder, corpus: Corpus, losses: LossSource, validation_losses: LossSource
-) -> TextRule | None:
+def check_losses(options: Options, corpus: Corpus, losses: LossSource, validation_losses: LossSource) -> None:
+    """Raise UsageError where the losses are to be read from a field that is not there."""
+    check_field(corpus, losses.field, f"--loss {options.loss}")
+    check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
+
+
+def check_inputs(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
     """What makes a record's text, or None where no text is read.
 
     Raises UsageError for a field that is not there, and for options that the encoder or the corpus rules out.
     """
-    check_field(corpus, losses.field, f"--loss {options.loss}")
-    check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
     check_marked_fields(options, corpus)
     rule = find_text_rule(options, encoder, corpus)
     if options.dedup and rule is None:

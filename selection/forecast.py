@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from tithe.embedders.base import FittedEncoder, RecordEncoder
 from tithe.selection import cells, clustering
 from tithe.selection.bad_records import BadRecords
-from tithe.selection.checks import about_texts, check_inputs, check_outputs, notices
+from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
 from tithe.selection.choose import Notify, loss_sources
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import open_binary
@@ -112,7 +112,8 @@ def forecast(
         )
         if options.output is not None:
             check_outputs(options, outputs, corpus)
-        rule = check_inputs(options, encoder, corpus, losses, validation_losses)
+        check_losses(options, corpus, losses, validation_losses)
+        rule = check_inputs(options, encoder, corpus)
         for line in notices(options, rule):
             notify(line)
         bad = BadRecords(options.on_bad_record)

@@ -402,8 +402,10 @@ class Options:
         return values
 
     @classmethod
-    def from_recorded(cls, recorded: Mapping[str, Any], *, output: Place | None, work_dir: Path | None) -> Options:
-        """The inverse of `recorded`, with other places for what is written.
+    def from_recorded(
+        cls, recorded: Mapping[str, Any], *, output: Place | None, work_dir: Path | None = None
+    ) -> Options:
+        """The inverse of `recorded`, with other places for what is written: a recorded work folder may be a stranger's.
 
         Raises UsageError for options of another version of tithe.
         """

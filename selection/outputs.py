@@ -105,21 +105,6 @@ class Outputs:
             return str(Path.cwd())  # nothing is seen from a store
         return None if self.path is None else os.path.relpath(Path.cwd(), self.path.parent.resolve())
 
-    def check_apart_from(self, inputs: Iterable[InputFile], given: Iterable[str]) -> None:
-        """Raise UsageError where an output would overwrite an input, or the next run would read it as one."""
-        targets = {identity(target) for target in self.targets()}
-        for file in inputs:
-            parts = identity(file.path)
-            if not targets.isdisjoint(parts[:end] for end in range(1, len(parts) + 1)):
-                raise UsageError(f"{file.path}: is an input and an output; choose another name for the output")
-        for name in given:
-            folder = identity(place_of(name))
-            within = any(target[: len(folder)] == folder for target in targets)
-            if name != "-" and within and kind_of(place_of(name)) == "folder":
-                raise UsageError(
-                    f"{self.path}: lies in the input folder {shown(name)}, which would include it next time"
-                )
-
     @contextmanager
     def work_folder(self, spare: Path | None = None) -> Iterator[Path]:
         """A folder for all that is unfinished, removed at the end whatever happens.
@@ -173,6 +158,23 @@ class Outputs:
             for file in _files_of(self.subsets[number])[:-1]
             for part, name in _parts(file, file.name)
         ]
+
+
+def check_apart(outputs: Sequence[Place], inputs: Iterable[InputFile], given: Iterable[str]) -> None:
+    """Raise UsageError where an output would overwrite an input, or the next run would read it as one.
+
+    `given` are the INPUTs that stand for the files `inputs`.
+    """
+    targets = {identity(target) for target in outputs}
+    for file in inputs:
+        parts = identity(file.path)
+        if not targets.isdisjoint(parts[:end] for end in range(1, len(parts) + 1)):
+            raise UsageError(f"{file.path}: is an input and an output; choose another name for the output")
+    for name in given:
+        folder = identity(place_of(name))
+        within = any(target[: len(folder)] == folder for target in targets)
+        if name != "-" and within and kind_of(place_of(name)) == "folder":
+            raise UsageError(f"{outputs[0]}: lies in the input folder {shown(name)}, which would include it next time")
 
 
 def _put_in_place(folder: Path, files: Sequence[tuple[Path, Path]], manifests: Sequence[tuple[Path, Path]]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tithe.selection.checks import about_texts, check_inputs, check_outputs, notices
+from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
 from tithe.selection.choose import Notify, choose, loss_sources
 from tithe.selection.clusters_file import clusters_table, write_clusters
 from tithe.selection.corpus import Corpus, open_corpus
@@ -86,7 +86,8 @@ def select(
             )
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             check_outputs(options, outputs, corpus)
-            rule = check_inputs(options, encoder, corpus, losses, validation_losses)
+            check_losses(options, corpus, losses, validation_losses)
+            rule = check_inputs(options, encoder, corpus)
         for line in notices(options, rule):
             notify(line)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:

@@ -118,6 +118,11 @@ class ObjectUrl:
         return PurePosixPath(self.name).suffixes
 
     @property
+    def store(self) -> tuple[str, ...]:
+        """Who is asked, as whom and how: the same for two URLs whose requests go to one place with one credential."""
+        return (self.scheme, self.user, self.host, *(f"{k}={v}" for k, v in sorted(parse_qsl(self.query, True))))
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """The same for two URLs of one object; that of a folder is the beginning of those of its objects."""
         endpoint = dict(parse_qsl(self.query)).get("endpoint_override", "")

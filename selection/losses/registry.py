@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tithe.selection.errors import UsageError
 from tithe.selection.losses.base import LossRequest, LossSource
@@ -22,6 +22,8 @@ from tithe.selection.losses.own import OwnLoss, failing_as
 
 ENTRY_POINTS = "tithe.losses"
 
+Reads = Literal["file", "model", "code"] | None
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -29,29 +31,28 @@ class Entry:
 
     usage: str
     make: Callable[[str, LossRequest], LossSource]
-    runs_model: bool = False
-    """Whether it has a use for a device, a number format and a text rule."""
+    reads: Reads
+    """What the text after the colon names: a model has a use for a device, a number format and a text rule."""
 
 
 BUILT_IN = {
-    "none": Entry("none", lambda argument, request: ConstantLoss()),
-    "column": Entry("column:NAME", lambda field, request: ColumnLoss(field)),
-    "file": Entry("file:PATH", lambda path, request: FileLoss(path)),
-    "exec": Entry("exec:COMMAND", lambda command, request: CommandLoss(command, timeout=request.timeout)),
-    "model": Entry("model:NAME_OR_FOLDER", ModelLoss, runs_model=True),
+    "none": Entry("none", lambda argument, request: ConstantLoss(), reads=None),
+    "column": Entry("column:NAME", lambda field, request: ColumnLoss(field), reads=None),
+    "file": Entry("file:PATH", lambda path, request: FileLoss(path), reads="file"),
+    "exec": Entry("exec:COMMAND", lambda command, request: CommandLoss(command, timeout=request.timeout), reads="code"),
+    "model": Entry("model:NAME_OR_FOLDER", ModelLoss, reads="model"),
 }
+
+
+def reads(spec: str) -> Reads:
+    """What the source that SPEC names reads besides the corpus; code, where it is none of the built-in ones."""
+    name = spec.partition(":")[0]
+    return BUILT_IN[name].reads if name in BUILT_IN else "code"
 
 
 def runs_model(spec: str) -> bool:
     """Whether the source that SPEC names runs a language model here."""
-    name = spec.partition(":")[0]
-    return name in BUILT_IN and BUILT_IN[name].runs_model
-
-
-def runs_code(spec: str) -> bool:
-    """Whether the source that SPEC names is a command, or code that no installed package offers as a source."""
-    name = spec.partition(":")[0]
-    return name == "exec" or name not in {*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))}
+    return reads(spec) == "model"
 
 
 def make_loss_source(spec: str, request: LossRequest) -> LossSource:

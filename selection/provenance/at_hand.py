@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,37 +10,57 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tithe.selection.corpus.object_store import ObjectUrl
-from tithe.selection.corpus.storage import Place
+from tithe.selection.corpus.storage import Place, kind_of
 from tithe.selection.errors import TitheError
-from tithe.selection.provenance.record import lies_beside
+from tithe.selection.provenance.reach import Reach
+from tithe.selection.provenance.record import ENDING, Record, read_record
+from tithe.selection.whole import beside
+
+
+def find_manifest(given: Place) -> Place:
+    """The manifest that is meant: the one beside `given`, where that is a subset, or `given` itself.
+
+    Raises TitheError where a store cannot be asked.
+    """
+    if given.name in ("", ".", "..") or given.name.endswith(ENDING):
+        return given
+    manifest = beside(given, ENDING)
+    try:
+        return manifest if kind_of(manifest) == "file" else given
+    except OSError as error:
+        raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
 
 
 @contextmanager
-def at_hand(manifest: Place) -> Iterator[Path]:
-    """The manifest while the block runs; out of an object store it is copied, with those of its outputs that are there.
+def open_record(manifest: Place, reach: Reach) -> Iterator[Record]:
+    """A manifest read back, while the block runs; raises what read_record raises.
 
-    Errors of the block name the objects. Raises TitheError where the manifest cannot be read.
+    Out of an object store it is copied, with those of its outputs that are there. Errors of the block name the objects.
     """
     if isinstance(manifest, Path):
-        yield manifest
+        yield read_record(manifest, reach)
         return
     if manifest.name in ("", ".", ".."):
         raise TitheError(f"{manifest}: is no manifest of tithe select, as OUT.manifest.json is")
     with TemporaryDirectory(prefix="tithe-") as name:
         folder = Path(name)
-        copy = folder / manifest.name
         try:
-            _copy(manifest, copy)
-            for output in _outputs(copy):
-                with suppress(FileNotFoundError):
-                    _copy(manifest.with_name(output), folder / output)
-        except OSError as error:
-            raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
-        try:
-            yield copy
+            yield _fetched(manifest, folder, reach.also(folder))
         except TitheError as error:
             there = str(manifest.with_name(""))
-            raise type(error)(str(error).replace(f"{folder}/", there.partition("?")[0])) from error
+            raise type(error)(str(error).replace(f"{folder}{os.sep}", there.partition("?")[0])) from error
+
+
+def _fetched(manifest: ObjectUrl, folder: Path, reach: Reach) -> Record:
+    try:
+        _copy(manifest, folder / manifest.name)
+        record = read_record(folder / manifest.name, reach)
+        for output in record.manifest["outputs"]:
+            with suppress(FileNotFoundError):
+                _copy(manifest.with_name(output["path"]), folder / output["path"])
+    except OSError as error:
+        raise TitheError(f"{error.filename or manifest}: cannot be read ({error.strerror})") from error
+    return record
 
 
 def _copy(url: ObjectUrl, to: Path) -> None:
@@ -48,12 +68,3 @@ def _copy(url: ObjectUrl, to: Path) -> None:
         to.parent.mkdir(exist_ok=True)
         with to.open("wb") as out:
             shutil.copyfileobj(source, out)
-
-
-def _outputs(manifest: Path) -> list[str]:
-    """Names of the files beside a manifest; none of what is no manifest."""
-    try:
-        names = [output["path"] for output in json.loads(manifest.read_bytes())["outputs"]]
-        return [name for name in names if lies_beside(name)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []

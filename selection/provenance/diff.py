@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from tithe.selection.provenance.files import check_tables
 from tithe.selection.provenance.record import Record
+from tithe.selection.provenance.tables import read_rows
 
 # Weights that differ by rounding alone are the same.
 _ROUNDING = 1e-12
@@ -128,7 +128,7 @@ def _ratio(one: float, other: float) -> float:
 
 def _weights(record: Record) -> dict[tuple[str, int, int], tuple[Place, float]]:
     """Place and weight of each selected record, by the hash of its file, which of such files it is, and its row."""
-    table = pq.read_table(record.rows, columns=["row", "weight"])
+    table = read_rows(record)
     rows, weights = table["row"].to_numpy(), table["weight"].to_pylist()
     inputs, seen, keys = record.manifest["inputs"], Counter[str](), []
     for file in inputs:

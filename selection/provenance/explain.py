@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.clusters_file import EXCERPT
@@ -26,13 +25,15 @@ from tithe.selection.frame.frame import Frame, draw_up
 from tithe.selection.frame.marks import Marks, read_marks
 from tithe.selection.frame.near import unit
 from tithe.selection.groundwork import Groundwork, find_text_rule, lay
-from tithe.selection.losses.registry import runs_code, runs_model
+from tithe.selection.losses.registry import reads
 from tithe.selection.methods.base import Judgement, Method
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord, positions_where
 from tithe.selection.provenance.files import check_inputs, check_tables
+from tithe.selection.provenance.named import check_reach
 from tithe.selection.provenance.record import STDIN, Record
+from tithe.selection.provenance.tables import read_clusters, read_rows
 from tithe.selection.provenance.verify import MakeEncoder, recorded_options
 from tithe.selection.stages import Progress, Stages, no_progress
 from tithe.selection.work.folder import open_work_folder
@@ -120,7 +121,7 @@ def explain(
         record: what was recorded of the selection.
         row: from 0, over all inputs, as in the rows file.
         make_encoder: from options to the encoder.
-        work_dir: where embeddings and clusters are kept; None: as recorded.
+        work_dir: where embeddings and clusters are kept; None: in the user's cache folder.
         progress: shows how far each stage is.
         notify: told what was found, a line each.
 
@@ -132,6 +133,7 @@ def explain(
     work_dir = None if work_dir is None else work_dir.absolute()
     with record.in_its_folder(), TemporaryDirectory(prefix="tithe-") as name:
         folder, stages = Path(name), Stages(progress)
+        check_reach(record, models=False)
         _check(record, progress)
         options = recorded_options(record, work_dir=work_dir)
         corpus = open_corpus(
@@ -176,7 +178,7 @@ class _Case:
         self._manifest = record.manifest
         self._options, self._corpus, self._rule = options, corpus, rule
         self._ground, self._frame, self._marks, self._excluded = ground, frame, marks, excluded
-        self._rows, self._clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+        self._rows, self._clusters = read_rows(record), read_clusters(record)
         self._selected = self._rows["row"].to_numpy()
         self._positions = ground.bad.positions(self._selected)
 
@@ -254,7 +256,7 @@ class _Case:
         """Losses of the probes; None where only a model or code could tell."""
         rows = self._ground.rows(method.probes)
         spec = self._options.loss
-        if not (runs_code(spec) or runs_model(spec)):
+        if reads(spec) not in ("code", "model"):
             ascending = np.argsort(rows)
             found = np.empty(len(rows))
             found[ascending] = loss_source(self._options, spec).losses(self._corpus, rows[ascending])

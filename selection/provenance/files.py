@@ -10,33 +10,45 @@ from tithe.selection.corpus.storage import Place, place_of, status_of
 from tithe.selection.errors import TitheError, printable
 from tithe.selection.manifest import sha256
 from tithe.selection.provenance.findings import Finding, drifted, unknown
+from tithe.selection.provenance.named import hashed
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.stages import Advance
 
 
 def check_inputs(record: Record, advance: Advance) -> Iterator[Finding]:
     """The corpus, and other files that were read. The current folder must be that of the selection."""
+    beyond = record.reach.beyond(hashed(record))
+    if beyond:
+        yield unknown("inputs", record.reach.refusal(beyond))
     for file in record.manifest["inputs"]:
         if file["path"] == STDIN:
             yield unknown("inputs", "-: standard input cannot be read again")
-        else:
+    for file in (*record.manifest["inputs"], *record.manifest["other_inputs"]):
+        if file["path"] != STDIN and record.reach.covers(place_of(file["path"])):
             yield from _check("inputs", place_of(file["path"]), file, "unknown", advance)
-    for file in record.manifest["other_inputs"]:
-        yield from _check("inputs", place_of(file["path"]), file, "unknown", advance)
-    yield from _check_names(record)
+    if not beyond:
+        yield from _check_names(record)
 
 
 def check_outputs(record: Record, advance: Advance) -> Iterator[Finding]:
-    """The subset, the rows and the clusters file, beside the manifest."""
-    for file in record.manifest["outputs"]:
-        yield from _check("outputs", record.path.parent / file["path"], file, "drifted", advance)
+    """The subset, the rows and the clusters file, beside the manifest: not what a link there leads to elsewhere."""
+    yield from _check_beside(record, record.manifest["outputs"], advance)
 
 
 def check_tables(record: Record) -> None:
     """Raise TitheError where the rows or the clusters file is not the one that the manifest vouches for."""
-    for file in record.manifest["outputs"][-2:]:
-        for finding in _check("outputs", record.path.parent / file["path"], file, "drifted", lambda count: None):
-            raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
+    for finding in _check_beside(record, record.manifest["outputs"][-2:], lambda count: None):
+        raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
+
+
+def _check_beside(record: Record, outputs: list[dict[str, Any]], advance: Advance) -> Iterator[Finding]:
+    files = [(record.path.parent / output["path"], output) for output in outputs]
+    beyond = record.reach.beyond(path for path, _ in files)
+    if beyond:
+        yield unknown("outputs", record.reach.refusal(beyond))
+    for path, file in files:
+        if record.reach.covers(path):
+            yield from _check("outputs", path, file, "drifted", advance)
 
 
 def _check(part: str, path: Place, recorded: dict[str, Any], missing: str, advance: Advance) -> Iterator[Finding]:
@@ -63,6 +75,7 @@ def _check_names(record: Record) -> Iterator[Finding]:
         now = [str(file.path) for file in expand(names, format=record.options["format"])]
     except TitheError:
         return  # a file is missing, as was said
-    yield from (drifted("inputs", f"{printable(name)}: is new") for name in now if name not in before)
+    known = set(before)
+    yield from (drifted("inputs", f"{printable(name)}: is new") for name in now if name not in known)
     if now != before and sorted(now) == sorted(before):
         yield drifted("inputs", "the files come in another order")

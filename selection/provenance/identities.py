@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tithe.selection.corpus import open_corpus
-from tithe.selection.errors import first_line
+from tithe.selection.errors import TitheError
 from tithe.selection.provenance.findings import Finding, drifted
 from tithe.selection.provenance.record import Record
+from tithe.selection.provenance.tables import read_clusters, read_rows
 from tithe.selection.shapes import scaled
 from tithe.selection.weights import summarize, tempered
 
@@ -41,10 +41,9 @@ _NEARLY_SURE = 1e-8
 def check_weights(record: Record) -> Iterator[Finding]:
     """Whether the rows file, the clusters file, the manifest and the subset agree, and the weights are unbiased."""
     try:
-        rows, clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
-        broken = [*_broken(record, _columns(rows), _columns(clusters))]
-    except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
-        broken = [f"the rows or clusters file is not what tithe writes ({first_line(error)})"]
+        broken = [*_broken(record, _columns(read_rows(record)), _columns(read_clusters(record)))]
+    except TitheError as error:
+        broken = [str(error)]
     yield from (drifted("weights", reason) for reason in broken)
 
 
@@ -54,12 +53,7 @@ def _columns(table: pa.Table) -> dict[str, npt.NDArray[Any]]:
 
 def _broken(record: Record, rows: dict[str, npt.NDArray[Any]], clusters: dict[str, npt.NDArray[Any]]) -> Iterator[str]:
     manifest = record.manifest
-    row, weight, pi = rows["row"], rows["weight"], rows["inclusion_probability"]
-    if not (np.diff(row) > 0).all() or row[0] < 0 or row[-1] >= manifest["rows"]:
-        yield "rows: are not distinct records of the corpus, in its order"
-    if not (np.isfinite(weight).all() and (weight > 0).all()):
-        yield "weight: is not a positive number everywhere"
-        return
+    weight, pi = rows["weight"], rows["inclusion_probability"]
     if not ((pi > 0) & (pi <= 1)).all():
         yield "inclusion_probability: is not within 0 and 1 everywhere"
         return
@@ -141,9 +135,6 @@ def _clusters_agree(
     record: Record, rows: dict[str, npt.NDArray[Any]], clusters: dict[str, npt.NDArray[Any]]
 ) -> Iterator[str]:
     k, label = record.manifest["k"], rows["cluster"]
-    if len(clusters["cluster"]) != k or label.min() < 0 or label.max() >= k:
-        yield f"cluster: the rows and the clusters file do not have the same {k}"
-        return
     if int(clusters["records"].sum()) != record.manifest["n"]:
         yield f"clusters file: holds {clusters['records'].sum()} records, of {record.manifest['n']}"
     if (np.bincount(label, minlength=k) != clusters["selected"]).any():

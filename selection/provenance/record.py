@@ -1,4 +1,7 @@
-"""A manifest read back, and where the files that it names lie."""
+"""A manifest read back, and where the files that it names lie.
+
+A manifest may be a stranger's: all that it holds is checked here, once. What has a Record needs no other check.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,29 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tithe.selection.corpus.object_store import is_url
-from tithe.selection.errors import TitheError
+from tithe.selection.errors import TitheError, printable
 from tithe.selection.manifest import SCHEMA_VERSION
+from tithe.selection.provenance.consistency import contradiction
+from tithe.selection.provenance.reach import Reach
+from tithe.selection.provenance.schema import Schema, first_fault
 from tithe.selection.provenance.seal import is_intact
 from tithe.selection.whole import beside
 
 ENDING = ".manifest.json"
 
 STDIN = "-"
+
+# Characters of what a message repeats of a manifest.
+_SAID = 300
+
+# Objects in objects; what is free to be anything is the identity of the user's own encoder.
+_DEEPEST = 64
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ class Record:
     path: Path
     """The manifest, absolute."""
     manifest: dict[str, Any]
+    reach: Reach
+    """What of all that it names may be read."""
 
     @property
     def subset(self) -> Path:
@@ -67,10 +83,10 @@ class Record:
         names = [file["path"] for file in self.manifest["inputs"] if file["path"] != STDIN and not is_url(file["path"])]
         if not names:
             return recorded if recorded.is_dir() else Path.cwd()
-        if any((recorded / name).exists() for name in names):
+        if _any_there(recorded, names):
             return recorded
         here = Path.cwd()
-        return here if any((here / name).exists() for name in names) else recorded
+        return here if _any_there(here, names) else recorded
 
     @contextmanager
     def in_its_folder(self) -> Iterator[Path]:
@@ -80,8 +96,8 @@ class Record:
             os.chdir(folder)
         except OSError as error:
             raise TitheError(
-                f"{self.path}: the folder {folder}, in which the selection was made, is not there ({error.strerror}); "
-                "run this where the inputs are"
+                f"{self.path}: names are meant from {printable(str(folder))}, which cannot be entered "
+                f"({error.strerror}); run this where the inputs are"
             ) from error
         try:
             yield folder
@@ -93,28 +109,36 @@ class Broken(TitheError):
     """A manifest that is not as it was written."""
 
 
-def read_record(path: Path) -> Record:
-    """Read a manifest of `tithe select`.
+def read_record(path: Path, reach: Reach) -> Record:
+    """Read a manifest of `tithe select`, of which no more is to be read than what lies within `reach`.
 
-    Raises Broken where it is not as it was written, and TitheError where it cannot be read or is of another version.
+    Raises Broken where it is not as it was written, and TitheError where it cannot be read, is of another version, or
+    was written by somebody else.
     """
     content = read_bytes(path)
     intact = is_intact(content)
     try:
         manifest = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
+        if not path.name.endswith(ENDING):
+            raise _no_manifest(path) from error
         raise Broken(f"{path}: is no manifest, or is damaged: not JSON ({error})") from error
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if version is None and not path.name.endswith(ENDING):
+        raise _no_manifest(path)
     if not intact:
         if version == 1 and "sha256" not in manifest:
             raise TitheError(f"{path}: is of an older tithe, whose manifests vouch for less; run tithe select again")
         raise Broken(f"{path}: is not as tithe select wrote it: its last field does not fit the lines before it")
     if version != SCHEMA_VERSION:
-        raise TitheError(f"{path}: is of another version of tithe (schema {version}, not {SCHEMA_VERSION})")
-    for output in manifest["outputs"]:
-        if not lies_beside(output["path"]):
-            raise TitheError(f"{path}: {output['path']!r} is no name of a file beside it")
-    return Record(path.absolute(), manifest)
+        raise TitheError(
+            f"{path}: is of another version of tithe (schema {printable(str(version))[:40]}, not {SCHEMA_VERSION})"
+        )
+    wrong = _fault(manifest)
+    if wrong is not None:
+        said = printable(wrong[:_SAID])
+        raise TitheError(f"{path}: is not what tithe select writes, or of another version: {said}")
+    return Record(path.absolute(), manifest, reach)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -125,12 +149,49 @@ def read_bytes(path: Path) -> bytes:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def lies_beside(name: Any) -> bool:
+def _fault(manifest: dict[str, Any]) -> str | None:
+    """What is wrong with a manifest; None: nothing."""
+    if _is_deep(manifest):
+        return f"it holds something that is deeper than {_DEEPEST} objects in objects"
+    wrong = first_fault(manifest, _schema())
+    if wrong is not None:
+        return wrong
+    for output in manifest["outputs"]:
+        if not _lies_beside(output["path"]):
+            return f"{output['path']!r} is no name of a file beside it"
+    return contradiction(manifest)
+
+
+def _lies_beside(name: str) -> bool:
     """Whether this is a file beside the manifest, or one in a folder beside it."""
-    if not isinstance(name, str):
-        return False
     parts = Path(name).parts
-    return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name and not name.startswith("/")
+    return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name
+
+
+@cache
+def _schema() -> Schema:
+    return json.loads(files("tithe.selection.provenance").joinpath("manifest.schema.json").read_text(encoding="utf-8"))
+
+
+def _is_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(_DEEPEST):
+        below = [
+            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)
+        ]
+        level = [value for values in below for value in values]
+        if not level:
+            return False
+    return True
+
+
+def _any_there(folder: Path, names: list[str]) -> bool:
+    # Of os.path: that of Path raises where a folder may not be entered.
+    return any(os.path.exists(folder / name) for name in names)  # noqa: PTH110
+
+
+def _no_manifest(path: Path) -> TitheError:
+    return TitheError(f"{path}: is no manifest of tithe select, and {path.name}{ENDING} does not lie beside it")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -19,6 +19,7 @@ from tithe.selection.outputs import Outputs
 from tithe.selection.pipeline import select
 from tithe.selection.provenance.files import check_inputs
 from tithe.selection.provenance.findings import Finding, drifted
+from tithe.selection.provenance.named import check_reach
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.provenance.verify import MakeEncoder, changed_versions, recorded_options
 from tithe.selection.stages import Progress, no_progress
@@ -65,7 +66,7 @@ def replay(
         make_encoder: from options to the encoder.
         output: where the subset goes; None writes it nowhere for good.
         engine_of: from options to where the work is done.
-        work_dir: where embeddings and clusters are kept; None: as recorded.
+        work_dir: where embeddings and clusters are kept; None: in the user's cache folder.
         overwrite: whether outputs may be overwritten that exist.
         stdin: read for the input `-`.
         progress: shows how far each stage is.
@@ -78,6 +79,7 @@ def replay(
     work_dir = None if work_dir is None else work_dir.absolute()
     versions = changed_versions(record)
     with record.in_its_folder(), _output(record, target) as path:
+        check_reach(record, models=True)
         total = sum(file["size"] for file in record.manifest["inputs"])
         with progress("verify", total, "bytes") as advance:
             findings = [found for found in check_inputs(record, advance) if found.state == "drifted"]

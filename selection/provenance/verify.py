@@ -10,14 +10,14 @@ from tithe.embedders.base import FittedEncoder
 from tithe.embedders.errors import EncoderError
 from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import Encoder
-from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.manifest import versions
 from tithe.selection.options import Options
-from tithe.selection.provenance.at_hand import at_hand
+from tithe.selection.provenance.at_hand import open_record
 from tithe.selection.provenance.files import check_inputs, check_outputs
 from tithe.selection.provenance.findings import Finding, State, drifted, unknown, worst
 from tithe.selection.provenance.identities import check_weights
-from tithe.selection.provenance.record import Broken, Record, read_record
+from tithe.selection.provenance.reach import Reach
+from tithe.selection.provenance.record import Broken, Record
 from tithe.selection.stages import Progress, no_progress
 
 PARTS = ("manifest", "inputs", "encoder", "options", "outputs", "weights")
@@ -50,19 +50,22 @@ class Verification:
         return worst(finding for finding in self.findings if finding.part == part)
 
 
-def verify(manifest: Place, make_encoder: MakeEncoder, *, progress: Progress = no_progress) -> Verification:
+def verify(
+    manifest: Place, reach: Reach, make_encoder: MakeEncoder, *, progress: Progress = no_progress
+) -> Verification:
     """Check a manifest, what it vouches for, and what it was made of.
 
     Args:
         manifest: where it is.
+        reach: what of all that it names may be read.
         make_encoder: from options to the encoder; raises EncoderError where it cannot, or must not, be made.
         progress: shows how far the files are read.
 
-    Raises TitheError where the manifest cannot be read, or is of another version.
+    Raises TitheError where the manifest cannot be read, is of another version, or none of tithe select.
     """
     try:
-        with at_hand(manifest) as path:
-            return _verified(read_record(path), make_encoder, progress)
+        with open_record(manifest, reach) as record:
+            return _verified(record, make_encoder, progress)
     except Broken as error:
         return Verification((drifted("manifest", str(error)),), examined=False)
 
@@ -87,21 +90,12 @@ def changed_versions(record: Record) -> dict[str, tuple[str | None, str | None]]
 
 
 def recorded_options(record: Record, *, output: Place | None = None, work_dir: Path | None = None) -> Options:
-    """The options of a selection, to be used in its folder; raises TitheError where they are of another version."""
-    try:
-        recorded = record.options["work_dir"]
-        work_dir = work_dir or (None if recorded is None else Path(recorded))
-        return Options.from_recorded(record.options, output=output or record.subset, work_dir=work_dir)
-    except UsageError as error:
-        raise TitheError(f"{record.path}: {error}") from error
+    """The options of a selection, to be used in its folder."""
+    return Options.from_recorded(record.options, output=output or record.subset, work_dir=work_dir)
 
 
 def _check_encoder_and_options(record: Record, make_encoder: MakeEncoder) -> Iterator[Finding]:
-    try:
-        options = recorded_options(record)
-    except TitheError as error:
-        yield unknown("options", str(error))
-        return
+    options = recorded_options(record)
     manifest = record.manifest
     tokens = manifest["tokens"] and manifest["tokens"]["mean"]
     plan = options.plan(manifest["rows"], tokens).limited_to(manifest["n"])

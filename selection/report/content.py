@@ -146,7 +146,7 @@ class Page:
     settings: list[tuple[str, str]]
     versions: str
     day: str
-    """When it was made; empty where that is not known."""
+    """When it was made."""
 
 
 def page(files: SelectionFiles) -> Page:
@@ -190,14 +190,11 @@ def page(files: SelectionFiles) -> Page:
         validated=_validated(evidence, manifest["lambda"]),
         has_losses=has_losses,
         command=visible(command_line(manifest["options"])),
-        inputs=[
-            InputRow(visible(str(file["path"])), f"{file['rows']:,}", str(file["sha256"]))
-            for file in manifest["inputs"]
-        ],
+        inputs=[InputRow(visible(file["path"]), f"{file['rows']:,}", file["sha256"]) for file in manifest["inputs"]],
         encoder=_named(manifest["encoder"]),
         settings=_settings(manifest),
         versions=_named(manifest["versions"]),
-        day=visible(str(manifest.get("run", {}).get("started", "")).partition("T")[0]),
+        day=visible(manifest["run"]["started"].partition("T")[0]),
     )
 
 
@@ -342,13 +339,13 @@ def _holder(constants: dict[str, float], beyond: float | None, smoothness: float
 def _settings(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     described = manifest["text"]
     settings = [
-        ("Text", "none: vectors only" if described is None else str(described["rule"])),
+        ("Text", "none: vectors only" if described is None else described["rule"]),
         ("Clusters", f"{manifest['k']:,}"),
         ("λ", number(float(manifest["lambda"]))),
-        ("z", str(manifest.get("z", ""))),
-        ("Sampler", str(manifest["options"].get("sampler", ""))),
-        ("Seed", str(manifest["options"].get("seed", ""))),
-        ("Losses asked for", f"{manifest.get('loss_queries', 0):,}"),
+        ("z", str(manifest["z"])),
+        ("Sampler", manifest["options"]["sampler"]),
+        ("Seed", str(manifest["options"]["seed"])),
+        ("Losses asked for", f"{manifest['loss_queries']:,}"),
     ]
     return [(name, visible(value)) for name, value in settings]
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tithe.selection.corpus import BadText, Corpus, TextRule, choose_rule, open_corpus
-from tithe.selection.corpus.storage import read_table
 from tithe.selection.corpus.text import DETECTED
 from tithe.selection.errors import TitheError
 from tithe.selection.provenance.files import check_outputs
-from tithe.selection.provenance.record import Record, read_record
+from tithe.selection.provenance.record import Record
+from tithe.selection.provenance.tables import read_clusters, read_rows
 from tithe.selection.report.evidence import Evidence, parse_evidence
 from tithe.selection.report.wording import compact_json
 
@@ -95,15 +95,14 @@ class SelectionFiles:
         return next((rule for rule in DETECTED if rule.name == described["rule"]), None)
 
 
-def open_selection(path: Path) -> SelectionFiles:
-    """Read a manifest, and check that the files beside it are those that it describes.
+def open_selection(record: Record) -> SelectionFiles:
+    """Check that the files beside a manifest are those that it describes.
 
-    Raises TitheError where it is no manifest as it was written, or a file is missing or another one.
+    Raises TitheError where a file is missing or another one.
     """
-    record = read_record(path)
     for finding in check_outputs(record, lambda count: None):
-        raise TitheError(f"{finding.detail}; {path.name} vouches for it: run tithe select again")
-    rows, clusters = read_table(record.rows), read_table(record.clusters)
+        raise TitheError(f"{finding.detail}; {record.path.name} vouches for it: run tithe select again")
+    rows, clusters = read_rows(record), read_clusters(record)
     return SelectionFiles(
         record,
         parse_evidence(record.manifest["evidence"]),

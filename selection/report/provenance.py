@@ -9,15 +9,18 @@ from typing import Any
 
 from tithe.selection.options import Options
 
+# What the command line says in the names of files.
+_IN_NAMES = frozenset({"inputs", "output", "shards"})
+
 
 def command_line(options: Mapping[str, Any]) -> str:
-    """The `tithe select` command with the options that differ from their defaults."""
+    """The `tithe select` command with the options that differ from their defaults; it runs in the folder of the run."""
     defaults = Options(inputs=(), output=Path("-")).recorded()
-    parts = ["tithe", "select", *options["inputs"], "-o", options["output"]]
+    output = options["output"] + ("/" if options["shards"] else "")
+    parts = ["-o", output]
     for name, value in options.items():
-        if name in ("inputs", "output") or value is None:
-            continue
-        if (list(value) if isinstance(value, list | tuple) else value) == _plain(defaults.get(name)):
+        default = defaults.get(name)
+        if name in _IN_NAMES or value is None or value == (list(default) if isinstance(default, tuple) else default):
             continue
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
@@ -25,8 +28,9 @@ def command_line(options: Mapping[str, Any]) -> str:
         else:
             for item in value if isinstance(value, list | tuple) else [value]:
                 parts += [flag, str(item)]
-    return shlex.join(parts)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    inputs = options["inputs"]
+    if any(name.startswith("-") and name != "-" for name in inputs):
+        parts += ["--", *inputs]
+    else:
+        parts = [*inputs, *parts]
+    return shlex.join(["tithe", "select", *parts])

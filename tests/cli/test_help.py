@@ -78,6 +78,8 @@ def files(tithe: Tithe, tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "t.parquet")
     for name, seed in (("subset", 0), ("old", 0), ("new", 1)):
         assert tithe("select", "corpus.jsonl", "-o", f"{name}.parquet", "--seed", seed).code == 0
+    (tmp_path / "out").mkdir()
+    assert tithe("select", "data", "-o", "out/subset.parquet").code == 0
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

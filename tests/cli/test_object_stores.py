@@ -95,8 +95,8 @@ def test_a_corpus_in_a_store_gives_the_bytes_of_one_that_lies_here(
         assert other.pop("path").startswith(f"s3://{bucket.name}/")
         del one["path"]
         assert one == other
-    assert tithe("verify", "1.jsonl.manifest.json").code == 0
-    assert tithe("replay", "1.jsonl.manifest.json").code == 0
+    assert tithe("verify", "1.jsonl", "--allow-read", bucket.url("data" if "*" in name else name)).code == 0
+    assert tithe("replay", "1.jsonl", "--allow-read", bucket.url()).code == 0
 
 
 def ray(folder: Path, *arguments: str) -> None:
@@ -146,24 +146,26 @@ def test_outputs_in_a_store_do_what_outputs_here_do(bucket: Bucket, tithe: Tithe
     for name in OUTPUTS[:2]:
         assert bucket.get(f"out/{name}") == (tmp_path / name).read_bytes()
     manifest = f"{output}.manifest.json"
-    assert tithe("verify", manifest).code == 0
-    assert tithe("replay", manifest, "-o", bucket.url("again/s.parquet")).code == 0
+    here = ("--allow-read", "c.jsonl")
+    assert tithe("verify", manifest, *here).code == 0
+    assert tithe("verify", output, *here).code == 0
+    assert tithe("replay", manifest, "-o", bucket.url("again/s.parquet"), *here).code == 0
     assert bucket.get("again/s.parquet") == bucket.get("out/s.parquet")
-    assert "selected" in tithe("explain", manifest, "--row", "3").out
+    assert "selected" in tithe("explain", manifest, "--row", "3", *here).out
     assert "0 out, 0 in" in tithe("diff", manifest, "s.parquet.manifest.json").out
     assert tithe("report", manifest, "-o", "page.html").code == 0
     ran = tithe("select", bucket.url("c.jsonl"), "-o", "next.parquet", "--exclude", output, *BUDGET)
     assert ran.code == 0, ran.err
     one, other = (pq.read_table(tmp_path / f"{name}.rows.parquet")["row"] for name in ("s.parquet", "next.parquet"))
     assert not set(one.to_pylist()) & set(other.to_pylist())
-    assert tithe("verify", "next.parquet.manifest.json").code == 0
+    assert tithe("verify", "next.parquet", "--allow-read", bucket.url()).code == 0
 
 
 def test_several_fractions_go_there_together(bucket: Bucket, tithe: Tithe, corpus: Path) -> None:
     ran = tithe("select", corpus, "-o", bucket.url("s.jsonl"), "--fraction", "0.05,0.1", "--clusters", "10")
     assert ran.code == 0, ran.err
     assert len(bucket.objects()) == 8
-    assert tithe("verify", bucket.url("s-0.05.jsonl.manifest.json")).code == 0
+    assert tithe("verify", bucket.url("s-0.05.jsonl.manifest.json"), "--allow-read", corpus).code == 0
 
 
 def test_nothing_is_overwritten_unless_forced(bucket: Bucket, tithe: Tithe, corpus: Path) -> None:
@@ -174,7 +176,7 @@ def test_nothing_is_overwritten_unless_forced(bucket: Bucket, tithe: Tithe, corp
     assert bucket.objects() == ["s.parquet.rows.parquet"]
     assert tithe("select", corpus, "-o", output, *BUDGET, "--force").code == 0
     assert bucket.objects() == OUTPUTS
-    assert tithe("verify", f"{output}.manifest.json").code == 0
+    assert tithe("verify", f"{output}.manifest.json", "--allow-read", corpus).code == 0
 
 
 def test_an_input_is_no_output(bucket: Bucket, tithe: Tithe) -> None:
@@ -344,8 +346,18 @@ def test_no_secret_of_a_url_gets_anywhere(bucket: Bucket, tithe: Tithe, tmp_path
         ("select", f"{with_secret}/d/", "-o", f"{with_secret}/out/s.parquet", "--debug"),
         ("select", f"{with_secret}/d/*", "-o", "t.jsonl", "--exclude", f"{with_secret}/out/s.parquet", *BUDGET),
         ("verify", f"{with_secret}/out/s.parquet.manifest.json", "--json"),
-        ("replay", f"{with_secret}/out/s.parquet.manifest.json", "-o", f"{with_secret}/out/t.parquet", "--json"),
-        ("explain", "t.jsonl.manifest.json", "--row", "1"),
+        ("verify", f"{with_secret}/out/s.parquet", "--json", "--allow-read", bucket.url()),
+        ("verify", "t.jsonl.manifest.json", "--allow-read", f"{with_secret}/"),
+        (
+            "replay",
+            f"{with_secret}/out/s.parquet.manifest.json",
+            "-o",
+            f"{with_secret}/out/t.parquet",
+            "--json",
+            "--allow-read",
+            bucket.url(),
+        ),
+        ("explain", "t.jsonl.manifest.json", "--row", "1", "--allow-read", bucket.url()),
         ("diff", f"{with_secret}/out/s.parquet.manifest.json", "t.jsonl.manifest.json", "--json"),
         ("report", f"{with_secret}/out/s.parquet.manifest.json", "-o", "page.html"),
         ("select", f"{with_secret}/bad.jsonl", "-o", "s.jsonl", "--debug"),
@@ -368,7 +380,7 @@ def test_no_secret_of_a_url_gets_anywhere(bucket: Bucket, tithe: Tithe, tmp_path
     manifest = json.loads((tmp_path / "t.jsonl.manifest.json").read_text())
     assert manifest["options"]["inputs"] == [f"s3://{bucket.name}/d/*"]
     assert manifest["inputs"][0]["path"] == f"s3://{bucket.name}/d/c.jsonl"
-    assert tithe("replay", "t.jsonl.manifest.json").code == 0, "by the credentials of the environment"
+    assert tithe("replay", "t.jsonl", "--allow-read", bucket.url()).code == 0, "by the credentials of the environment"
 
 
 def test_the_work_folder_stays_here(bucket: Bucket, tithe: Tithe, corpus: Path) -> None:
@@ -392,4 +404,5 @@ def test_inputs_here_and_outputs_there_are_found_from_elsewhere(
     write_jsonl(tmp_path / "c.jsonl", RECORDS)
     assert tithe("select", "c.jsonl", "-o", bucket.url("s.parquet"), *BUDGET).code == 0
     monkeypatch.chdir(os.sep)
-    assert tithe("verify", bucket.url("s.parquet.manifest.json")).code == 0
+    manifest = bucket.url("s.parquet.manifest.json")
+    assert tithe("verify", manifest, "--allow-read", tmp_path / "c.jsonl").code == 0

@@ -42,7 +42,7 @@ def test_another_process_in_another_folder_makes_the_same_bytes(
     again = f"again-0.05{ending}" if case == "nested" else f"again{ending}"
     second = Made(elsewhere, elsewhere / f"{again}.manifest.json")
     assert list(second.outputs().values()) == list(made.outputs().values())
-    assert tithe("verify", second.manifest, "--allow-code").code == 0
+    assert tithe("verify", second.manifest, "--allow-code", "--allow-read", tmp_path).code == 0
 
 
 def test_nothing_is_written_unasked(tithe: Tithe, tmp_path: Path) -> None:

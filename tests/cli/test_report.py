@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import html
+import re
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Ran, Tithe, make_records, write_jsonl
+from tests.selections import CASES, make
+from tithe.cli.main import tithe as root
+from tithe.selection.options import Options
+from tithe.selection.report.provenance import command_line
 
 BUDGET = ("--clusters", "12", "--size", "60")
 HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> ' \u202egnirts"
@@ -44,6 +50,30 @@ def test_the_page_holds_what_is_known_and_only_as_text(
     assert "default-src 'none'" in page
     assert ("--validate V" in page) == ("--validate" not in options)
     assert ("uniform sample" in page) == bool(options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_command_that_the_page_shows_makes_the_subset(tithe: Tithe, tmp_path: Path, case: str) -> None:
+    made = make(tithe, case, tmp_path)
+    assert tithe("report", made.subset, "-o", "r.html").code == 0
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    (shown,) = re.findall("<code>.*?(tithe select .*?)</code>", page)
+    command = shlex.split(html.unescape(re.sub("<.*?>", "", shown)))
+    before = made.outputs()
+    for name in before:
+        (tmp_path / name).unlink()
+    assert tithe(*command[1:], "--force").code == 0
+    assert made.outputs() == before
+
+
+def test_the_command_has_names_that_look_like_options_and_folders_of_shards() -> None:
+    options = Options(inputs=("-a b.jsonl", "c.jsonl"), output=Path("-out"), shards=True, engine="ray", fraction=(0.5,))
+    command = shlex.split(command_line(options.recorded()))
+    context = root.commands["select"].make_context("select", command[2:])
+    assert command[:2] == ["tithe", "select"]
+    assert context.params["inputs"] == ("-a b.jsonl", "c.jsonl")
+    assert (context.params["output"], context.params["engine"]) == ("-out/", "ray")
+    assert not [word for word in command if word == "--shards"]
 
 
 def test_vectors_alone_and_a_subset_of_everything_can_be_shown(tithe: Tithe, tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Tithe, write_jsonl
-from tests.selections import CASES, Made, make
-from tithe.selection.manifest import to_json
+from tests.manifests import resealed
+from tests.selections import BUDGET, CASES, Made, make, make_inputs
+from tithe.selection.provenance.at_hand import find_manifest
 from tithe.selection.provenance.seal import sealed
 
 
@@ -31,16 +32,6 @@ def found(tithe: Tithe, manifest: Path | str, *arguments: str) -> tuple[int, dic
     ran = tithe("verify", manifest, "--json", *arguments)
     document = json.loads(ran.out)
     return ran.code, document["parts"], [finding["detail"] for finding in document["findings"]]
-
-
-def resealed(made: Made, change: dict[str, Any] | None = None) -> None:
-    """Bring the hashes of the outputs up to date, and the seal: as somebody would who wants to deceive."""
-    manifest = json.loads(made.manifest.read_text())
-    del manifest["sha256"]
-    for output in manifest["outputs"]:
-        content = made.manifest.with_name(output["path"]).read_bytes()
-        output.update(size=len(content), sha256=hashlib.sha256(content).hexdigest())
-    made.manifest.write_bytes(sealed(to_json({**manifest, **(change or {})}).encode()))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -109,7 +100,8 @@ def test_names_are_meant_from_the_folder_of_the_run(
     assert (code, parts["inputs"], parts["outputs"]) == (1, "unknown", "holds")
     assert "chats/a.jsonl: is not there" in details
     monkeypatch.chdir(moved)
-    assert tithe("verify", tmp_path / "outputs" / made.manifest.name, "--allow-code").code == 0
+    manifest = tmp_path / "outputs" / made.manifest.name
+    assert tithe("verify", manifest, "--allow-code", "--allow-read", "chats").code == 0
 
 
 def test_a_folder_of_outputs_may_be_a_link(tithe: Tithe, tmp_path: Path, corpus: Path) -> None:
@@ -117,7 +109,7 @@ def test_a_folder_of_outputs_may_be_a_link(tithe: Tithe, tmp_path: Path, corpus:
     (tmp_path / "out").symlink_to(tmp_path / "deep" / "down")
     assert tithe("select", corpus.name, "-o", "out/s.jsonl", "--size", "30").code == 0
     for manifest in ("out/s.jsonl.manifest.json", "deep/down/s.jsonl.manifest.json"):
-        assert tithe("verify", manifest).code == 0
+        assert tithe("verify", manifest, "--allow-read", corpus.name).code == 0
 
 
 def test_what_cannot_be_told_is_no_drift(tithe: Tithe, tmp_path: Path, corpus: Path) -> None:
@@ -172,12 +164,17 @@ def test_older_manifests_and_other_files_are_told_apart(tithe: Tithe, tmp_path: 
     for text, code, said in (
         ('{"schema_version": 1}\n', 1, "of an older tithe"),
         ('{"schema_version": 2}\n', 3, "is not as tithe select wrote it"),
-        ("{}", 3, "is not as tithe select wrote it"),
-        ("nothing", 3, "no manifest"),
+        ("{}", 1, "is no manifest of tithe select"),
+        ("nothing", 1, "is no manifest of tithe select"),
     ):
         manifest.write_text(text)
         ran = tithe("verify", manifest)
         assert (ran.code, said in ran.out + ran.err) == (code, True)
+    named = tmp_path / "m.manifest.json"
+    for text, said in (("{}", "is not as tithe select wrote it"), ("nothing", "is no manifest, or is damaged")):
+        named.write_text(text)
+        ran = tithe("verify", named)
+        assert (ran.code, said in ran.out) == (3, True)
     manifest.write_bytes(sealed(b'{\n  "schema_version": 3\n}\n'))
     ran = tithe("verify", manifest)
     assert (ran.code, "of another version of tithe (schema 3" in ran.err) == (1, True)
@@ -225,3 +222,103 @@ def test_a_subset_with_other_weights_than_its_rows_file_is_found(tithe: Tithe, t
     made.subset.write_text("\n".join(lines) + "\n")
     resealed(made)
     assert found(tithe, made.manifest)[2] == ["subset: weight is not what the rows file gives"]
+
+
+@pytest.mark.parametrize("command", ["verify", "replay", "report -o r.html", "explain --row 3"])
+def test_the_subset_stands_for_its_manifest(tithe: Tithe, tmp_path: Path, command: str) -> None:
+    made = make(tithe, "losses of a file", tmp_path)
+    name, *options = command.split()
+    ran = tithe(name, made.subset, *options)
+    assert ran.code == 0, ran.err
+    # What is neither a subset nor a manifest has not drifted: it was named wrongly.
+    for other in ("s.jsonl.zs", "c.jsonl", "s.jsonl.zst.rows.parquet", tmp_path / "none" / "s.parquet"):
+        ran = tithe(name, other, *options, *(["--force"] if name == "report" else []))
+        assert (ran.code, ran.out) == (1, ""), ran.out
+        assert ran.err.startswith(f"tithe: {other}: ") and ran.err.count("\n") == 1
+
+
+def test_subsets_stand_for_their_manifests_in_diff(tithe: Tithe, tmp_path: Path) -> None:
+    made = make(tithe, "plain", tmp_path)
+    assert tithe("diff", made.subset, made.manifest).out == "nothing differs\n"
+    ran = tithe("diff", made.subset, "s.parqet")
+    assert (ran.code, ran.err) == (1, "tithe: s.parqet: cannot be read (No such file or directory)\n")
+
+
+def test_a_folder_of_shards_stands_for_its_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out.manifest.json").touch()
+    assert find_manifest(Path("out/")) == Path("out.manifest.json")
+    assert find_manifest(Path("out.manifest.json")) == Path("out.manifest.json")
+
+
+OUTSIDE = "outside the manifest's folder, where nothing is read on its word alone; if you trust it there, add "
+
+
+def remedy(printed: str) -> list[str]:
+    """The options that a refusal names."""
+    (line,) = [line for line in printed.splitlines() if OUTSIDE in line]
+    return shlex.split(line.partition(OUTSIDE)[2])
+
+
+@pytest.mark.parametrize("command", ["verify", "replay", "explain --row 3"])
+def test_what_lies_elsewhere_is_read_when_the_user_names_it(
+    tithe: Tithe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    make_inputs(tmp_path)
+    (tmp_path / "out").mkdir()
+    arguments = ("-o", "out/s.jsonl", *BUDGET, "--loss", "file:l.jsonl")
+    assert tithe("select", "chats", "-o", "first.jsonl", *BUDGET).code == 0
+    assert tithe("select", "chats", *arguments, "--exclude", "first.jsonl").code == 0
+    name, *options = command.split()
+    given = [name, tmp_path / "out" / "s.jsonl", *options]
+    ran = tithe(*given)
+    assert ran.code == 1
+    assert remedy(ran.out + ran.err) in (
+        ["--allow-read", "chats", "--allow-read", "l.jsonl", "--allow-read", "first.jsonl.rows.parquet"],
+        ["--allow-read", "."],  # of many things, the folders
+    )
+    ran = tithe(*given, *remedy(ran.out + ran.err))
+    assert ran.code == 0, ran.out + ran.err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ran = tithe(*given)
+    assert ran.code == 1
+    assert tithe(*given, *remedy(ran.out + ran.err)).code == 0
+    # A link in the manifest's folder leads out of it.
+    (tmp_path / "out" / "linked.jsonl").symlink_to(tmp_path / "c.jsonl")
+    monkeypatch.chdir(tmp_path / "out")
+    assert tithe("select", "linked.jsonl", "-o", "l.jsonl", *BUDGET).code == 0
+    ran = tithe(name, "l.jsonl", *options)
+    assert (ran.code, remedy(ran.out + ran.err)) == (1, ["--allow-read", str(tmp_path / "c.jsonl")])
+    assert tithe(name, "l.jsonl", *options, "--allow-read", "../c.jsonl").code == 0
+
+
+def test_vectors_elsewhere_are_read_when_the_user_names_them(tithe: Tithe, tmp_path: Path) -> None:
+    made = make(tithe, "vectors of a file", tmp_path)
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (*made.outputs(), made.manifest.name, "c.jsonl", "first.jsonl.rows.parquet"):
+        shutil.copy(tmp_path / name, out / name)
+    resealed(made)
+    manifest = json.loads(made.manifest.read_text())
+    resealed(Made(out, out / made.manifest.name), {"run": {**manifest["run"], "folder": ".."}})
+    code, parts, details = found(
+        tithe, "out/s.jsonl", "--allow-read", "c.jsonl", "--allow-read", "first.jsonl.rows.parquet"
+    )
+    assert (code, parts["inputs"], parts["encoder"]) == (1, "holds", "unknown")
+    assert details == [f"--encoder npy:v.npy: v.npy: {OUTSIDE}--allow-read v.npy"]
+    assert tithe("verify", "out/s.jsonl", "--allow-read", ".").code == 0
+
+
+@pytest.mark.parametrize("command", ["verify s.parquet", "diff s.parquet s.parquet", "report s.parquet -o r.html"])
+def test_outputs_that_are_links_out_of_the_folder_are_not_read(
+    tithe: Tithe, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, command: str
+) -> None:
+    made, elsewhere = make(tithe, "plain", tmp_path), tmp_path_factory.mktemp("elsewhere")
+    shutil.move(made.rows, elsewhere / "rows.parquet")
+    made.rows.symlink_to(elsewhere / "rows.parquet")
+    ran = tithe(*command.split())
+    assert ran.code == 1
+    assert f"--allow-read {elsewhere / 'rows.parquet'}" in ran.out + ran.err
+    assert tithe(*command.split(), "--allow-read", elsewhere).code == 0
