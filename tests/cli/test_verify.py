@@ -186,7 +186,7 @@ def test_older_manifests_and_other_files_are_told_apart(tithe: Tithe, tmp_path: 
         ("plain", "weight", "weight: is not the inverse of the inclusion probability"),
         ("plain", "inclusion_probability", "weight: is not the inverse"),
         ("plain", "score", "inclusion_probability: is not in proportion to the score"),
-        ("plain", "row", "is_centre: is not so"),
+        ("independent draws", "row", "is_centre: is not so"),
         ("plain", "cluster", "clusters file: selected"),
         ("independent draws", "weight", "weight: does not fit the inclusion probability of independent draws"),
         ("duplicates", "weight", "weight: is not the inverse"),
