@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from tithe.embedders.errors import EncoderError
@@ -63,25 +64,42 @@ def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
 
 @contextmanager
 def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
-    joined = ray.is_initialized()
+    joined, stopped = ray.is_initialized(), threading.Event()
+    on_stop = signal.getsignal(signal.SIGTERM)
     if not joined:
         level = logging.INFO if debug else logging.CRITICAL
         settings: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "address": address or "local"}
         if not address:
             settings |= {"num_cpus": workers(), "include_dashboard": False}
-        on_stop = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**settings)
         except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
             raise TitheError(f"--engine ray: no cluster ({first_line(error)}); RAY_ADDRESS names one") from error
         # Ray has taken the signal for itself, with an exit code of its own.
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_stop)
+            signal.signal(signal.SIGTERM, _noting(stopped, on_stop))
     try:
         yield
+    except SystemExit:
+        # Where the signal comes while Ray waits, Ray makes another exit of what the handler raises.
+        if stopped.is_set() and callable(on_stop):
+            on_stop(signal.SIGTERM, None)
+        raise
     finally:
         if not joined:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_stop)
             ray.shutdown()
+
+
+def _noting(stopped: threading.Event, on_stop: Any) -> Any:
+    """A signal handler that takes note, before it does what another does; that one, where it is none."""
+
+    def noting(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        on_stop(number, frame)
+
+    return noting if callable(on_stop) else on_stop
 
 
 @dataclass(frozen=True)
