@@ -157,3 +157,43 @@ def test_bytes_that_are_no_table_are_refused(tithe: Tithe, tmp_path: Path) -> No
         for name, arguments in COMMANDS.items():
             ran = tithe(*(part.format(made.manifest) for part in arguments))
             assert (ran.code in (1, 3), tidy(ran)) == (True, None), (name, ran)
+
+
+CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "tokens without": ("plain", {"options.tokens": 900, "options.size": None}, "tokens: is missing"),
+    "no tokens": ("tokens", {"tokens": None}, "tokens: is missing"),
+    "groups without": ("plain", {"options.group_by": "topic"}, "groups: is missing"),
+    "nested without": ("nested", {"nested": None}, "nested: is missing"),
+    "nested elsewhere": ("nested", {"nested.subset": "s.jsonl"}, "is not what the options call the subset"),
+    "copies without": ("plain", {"options.dedup": True}, "duplicates: is missing"),
+    "more rows": ("plain", {"inputs.0.rows": 2**40}, "rows: is not the sum"),
+    "more records": ("plain", {"n": 601}, "n: is not rows"),
+    "more clusters": ("plain", {"k": 601}, "k: is more than n"),
+    "output up": ("plain", {"options.output": "x/..", "options.shards": True, "options.engine": "ray"}, "is not what"),
+    "output none": ("plain", {"options.output": "-"}, "options.output: is -"),
+    "output of no format": ("plain", {"options.output": "s.txt"}, "the output's name must end in"),
+    "tables elsewhere": ("plain", {"outputs.1.path": "s.parquet"}, "are not the rows and the clusters file"),
+    "no lines": ("plain", {"outputs.0": {"path": "s.parquet", "size": 1, "sha256": "0" * 64}}, "how many lines"),
+    "bins": ("losses of a file", {"evidence.losses.edges": [1.0]}, "edges and counts do not belong together"),
+    "bins that go back": ("losses of a file", {"evidence.losses.edges.0": 1e9}, "edges and counts do not belong"),
+    "a quantile": ("losses of a file", {"evidence.validation.holder": {"x": 1.0}}, "is not written as it should be"),
+    "a trainer": ("plain", {"options.for": "nobody"}, "options: "),
+    "options": ("plain", {"options.rank": 3}, "options: --method sensitivity: has no use for --rank"),
+    "a name": ("plain", {"options.inputs": ["a\0b"]}, "is no name of a file"),
+    "a long name": ("plain", {"run.folder": "a/" * 100_000}, "is no name of a file"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_values_that_contradict_each_other_are_refused_by_every_command(
+    tithe: Tithe, tmp_path: Path, name: str
+) -> None:
+    case, values, said = CONTRADICTIONS[name]
+    made = make(tithe, case, tmp_path)
+    document = json.loads(made.manifest.read_bytes())
+    for path, value in values.items():
+        document = changed(document, tuple(int(step) if step.isdigit() else step for step in path.split(".")), value)
+    seal(made.manifest, document)
+    for arguments in COMMANDS.values():
+        ran = tithe(*(part.format(made.manifest) for part in arguments))
+        assert (ran.code, ran.out, ran.err.count("\n"), said in ran.err) == (1, "", 1, True), ran
