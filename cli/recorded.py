@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tithe.cli.options import DEBUG
 from tithe.cli.places import PLACE, WORK_FOLDER
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WORK_DIR = click.option(
 
 CONDUCT: list[Callable[[Any], Any]] = [
     click.option("--quiet", is_flag=True, help="No progress, no messages."),
-    click.option("--debug", is_flag=True, expose_value=False, help="Show a traceback when something fails."),
+    DEBUG,
 ]
 
 

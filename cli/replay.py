@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.places import PLACE
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, WORK_DIR, check_losses, encoder_maker
+from tithe.cli.terminal import show, standard_input, teller
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -55,10 +55,7 @@ def replay(
     from tithe.selection.provenance.record import read_record
     from tithe.selection.provenance.replay import replay as run
 
-    def notify(message: str) -> None:
-        if not quiet:
-            click.echo(message, err=True)
-
+    notify = teller(quiet=quiet)
     with at_hand(manifest) as path:
         record = read_record(path)
         check_losses(record.options, allow_code=allow_code)
@@ -69,7 +66,7 @@ def replay(
             engine_of=engine_of,
             work_dir=work_dir,
             overwrite=force,
-            stdin=sys.stdin.buffer,
+            stdin=standard_input(),
             progress=terminal_progress(quiet=quiet),
             notify=notify,
         )
@@ -87,9 +84,9 @@ def replay(
         )
     elif not quiet:
         for name, same in found.same.items():
-            click.echo(f"{'the same  ' if same else 'different '}{name}")
+            show(f"{'the same  ' if same else 'different '}{name}")
         for finding in found.findings:
-            click.echo(f"drifted   {finding.detail}")
+            show(f"drifted   {finding.detail}")
         for name, (then, now) in found.versions.items():
-            click.echo(f"version   {name} was {then}, is {now}")
+            show(f"version   {name} was {then}, is {now}")
     context.exit(0 if found.identical else DRIFTED)

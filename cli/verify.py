@@ -9,6 +9,7 @@ import click
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.recorded import ALLOW_CODE, CONDUCT, DRIFTED, MANIFEST, encoder_maker
+from tithe.cli.terminal import show
 
 if TYPE_CHECKING:
     from tithe.selection.corpus.storage import Place
@@ -44,7 +45,7 @@ def verify(context: click.Context, manifest: Place, allow_code: bool, as_json: b
         print_json("verify", {"manifest": str(manifest), **_document(found)})
     elif not quiet:
         for line in _lines(found):
-            click.echo(line)
+            show(line)
     context.exit(_EXIT_CODES[found.state])
 
 

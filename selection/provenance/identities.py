@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tithe.selection.corpus import open_corpus
+from tithe.selection.corpus.storage import read_table
 from tithe.selection.errors import first_line
 from tithe.selection.provenance.findings import Finding, drifted
 from tithe.selection.provenance.record import Record
@@ -41,7 +41,7 @@ _NEARLY_SURE = 1e-8
 def check_weights(record: Record) -> Iterator[Finding]:
     """Whether the rows file, the clusters file, the manifest and the subset agree, and the weights are unbiased."""
     try:
-        rows, clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+        rows, clusters = read_table(record.rows), read_table(record.clusters)
         broken = [*_broken(record, _columns(rows), _columns(clusters))]
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         broken = [f"the rows or clusters file is not what tithe writes ({first_line(error)})"]
