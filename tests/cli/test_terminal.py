@@ -13,6 +13,8 @@ from tests.cli.test_help import commands
 from tests.conftest import Ran, Tithe, make_records, write_jsonl
 from tithe.cli.main import tithe as root
 from tithe.cli.terminal import bars, guarded, say, show, show_document
+from tithe.selection.manifest import to_json
+from tithe.selection.provenance.seal import sealed
 
 # A title for the window, a colour by a C1 control, text turned around, a line of its own (twice), and the bell.
 EVIL = "\x1b]0;pwned\x07\x9b31m\u202egnp\nFORGED\u2028FORGED\x7f"
@@ -104,9 +106,13 @@ def test_a_manifest_that_was_written_by_somebody_else(tithe: Tithe, corpus: Path
             return [made_evil(item) for item in value]
         return EVIL if isinstance(value, str) else value
 
-    (tmp_path / "evil.manifest.json").write_text(json.dumps(made_evil(manifest)))
-    for key, value in manifest.items():  # all at once stops at the first
-        (tmp_path / f"{key}.manifest.json").write_text(json.dumps({**manifest, key: made_evil(value)}))
+    del manifest["sha256"]
+    made = {
+        "evil": made_evil(manifest),
+        **{key: {**manifest, key: made_evil(value)} for key, value in manifest.items()},
+    }
+    for name, content in made.items():  # all at once stops at the first
+        (tmp_path / f"{name}.manifest.json").write_bytes(sealed(to_json(content).encode()))
     for part in ("evil", "options", "versions", "inputs", "outputs", "run", "encoder", "loss", "evidence"):
         path = f"{part}.manifest.json"
         for command in (("verify", path), ("replay", path), ("explain", path, "--row", "1"),
@@ -188,6 +194,7 @@ def test_every_command_shows_a_traceback_on_demand(tithe: Tithe, name: tuple[str
     for arguments in (["--debug", *options], [*options, "--debug"]):
         ran = tithe(*name, *arguments)
         assert ("Traceback" in ran.err) == (ran.code != 0), ran.err
+        assert "No such option" not in ran.err
     assert "Traceback" not in tithe(*name, *options).err
 
 
