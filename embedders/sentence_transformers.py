@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tithe.embedders.base import Vectors
 from tithe.embedders.errors import EncoderError
+from tithe.embedders.reading import check_regular_below
 
 
 class SentenceTransformersEncoder:
@@ -57,6 +59,8 @@ class SentenceTransformersEncoder:
                 ) from error
             _silence()
             try:
+                if Path(self._name).is_dir():
+                    check_regular_below(Path(self._name))
                 self._loaded = SentenceTransformer(self._name, device=self._device, trust_remote_code=False)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

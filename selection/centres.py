@@ -17,8 +17,9 @@ from tithe.selection.groundwork import find_text_rule
 from tithe.selection.json_lines import json_lines
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.stages import Progress, Stages, no_progress
-from tithe.selection.whole import check_target, sync, work_folder_beside
+from tithe.selection.whole import check_target, put_in_place, work_folder_beside
 from tithe.selection.work.folder import open_work_folder
 
 ADDED = ("row", "cluster")
@@ -43,8 +44,9 @@ def write_centres(
     """
     check_target(output, overwrite=options.force)
     stages, engine = Stages(progress), engine or Local()
-    with work_folder_beside(output) as folder:
-        corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+    target = OwnPath.of(output)
+    with work_folder_beside(target) as folder:
+        corpus = open_corpus(options.inputs, format=options.format, spool=folder.path, stdin=stdin)
         for name in ADDED:
             if name in corpus.field_names():
                 raise UsageError(f"{corpus.files[0].path}: has a field {name!r}, which centres get; rename it")
@@ -52,7 +54,7 @@ def write_centres(
         if rule is not None:
             notify(f"text: {rule.name}")
         unfinished = folder / "centres"
-        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+        with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = engine.within_reach(corpus, work)
             with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
                 digests = engine.digests(corpus.files, advance)
@@ -65,7 +67,7 @@ def write_centres(
                 positions = np.concatenate([positions, validation_positions(options, len(labels))])
             positions = np.unique(positions)
             rows = ground.rows(positions)
-            with unfinished.open("wb") as out:
+            with unfinished.create() as out:
                 added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
                 for batch in corpus.take(rows, None):
                     for line in json_lines(batch):
@@ -74,7 +76,6 @@ def write_centres(
                         comma = b"" if begun == b"{" else b", "
                         fields = json.dumps(dict(zip(ADDED, (row, cluster), strict=True)))
                         out.write(begun + comma + fields[1:].encode() + b"\n")
-        sync(unfinished)
-        unfinished.replace(output)
-        sync(output.parent)
+        check_target(output, overwrite=options.force)  # again, since the run may have taken days
+        put_in_place(unfinished, target)
     return len(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +23,7 @@ from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.other_inputs import describe_other_inputs
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
+from tithe.selection.own_files import OwnPath
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.shapes import line_order
 from tithe.selection.stages import Progress, Stages, no_progress
@@ -79,13 +79,13 @@ def select(
     losses, validation_losses = loss_sources(options)
     with outputs.work_folder(options.work_dir) as folder:
         with stages("open", None, "files"):
-            corpus = open_corpus(options.inputs, format=options.format, spool=folder, stdin=stdin)
+            corpus = open_corpus(options.inputs, format=options.format, spool=folder.path, stdin=stdin)
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             check_outputs(options, outputs, corpus)
             rule = check_inputs(options, encoder, corpus, losses, validation_losses)
         for line in notices(options, rule):
             notify(line)
-        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+        with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = engine.within_reach(corpus, work)
             with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
                 digests = engine.digests(corpus.files, advance)
@@ -131,7 +131,7 @@ def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
     }
 
 
-def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: Path) -> None:
+def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: OwnPath) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
     if outputs.shards:
         assert isinstance(corpus, GatheredCorpus), "shards are written where the parts are"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.embedders.reading import check_regular_below
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Corpus, TextRule, check_field
 from tithe.selection.encode import usable_texts
@@ -126,6 +127,8 @@ def load_tokenizer(name: str) -> Any:
 
     local = Path(name).is_dir()
     try:
+        if local:
+            check_regular_below(Path(name))
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=local)
     except Exception as error:  # nearly anything: OSError, ValueError, a plain Exception of the tokenizers' own
         raise TitheError(f"--tokenizer {name}: cannot be loaded ({first_line(error)})") from error

@@ -32,7 +32,7 @@ def imports(path: Path) -> set[str]:
     ("folder", "allowed"),
     [
         ("cli", ("tithe.cli", "tithe.selection", "tithe.embedders")),
-        ("selection", ("tithe.selection", "tithe.embedders.base", "tithe.embedders.errors")),
+        ("selection", ("tithe.selection", "tithe.embedders.base", "tithe.embedders.errors", "tithe.embedders.reading")),
         ("embedders", ("tithe.embedders",)),
     ],
 )

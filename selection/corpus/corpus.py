@@ -17,6 +17,7 @@ from tithe.selection.corpus.inputs import STDIN, Format, InputFile, expand, with
 from tithe.selection.corpus.jsonl import read_jsonl
 from tithe.selection.corpus.parquet import parquet_schema, read_parquet, take_parquet
 from tithe.selection.errors import TitheError, UsageError, printable
+from tithe.selection.own_files import OwnPath
 
 Rows = npt.NDArray[np.int64]
 
@@ -29,20 +30,20 @@ def open_corpus(
     What cannot be read twice, or not out of order, is first copied into the folder `spool`: standard input, and
     compressed Parquet. Raises TitheError and UsageError as `expand` does, and where Parquet schemas differ.
     """
-    files = []
+    files, folder = [], OwnPath(spool)
     for number, file in enumerate(expand(given, format=format)):
-        copy = spool / f"input-{number}"
+        copy = folder / f"input-{number}"
         if file.path == Path(STDIN):
             if stdin is None:
                 raise UsageError("-: there is no standard input")
-            with copy.open("wb") as out:
+            with copy.create() as out:
                 shutil.copyfileobj(stdin, out, CHUNK)
-            status = copy.stat()
-            file = InputFile(file.path, "jsonl", None, status.st_size, status.st_mtime_ns, copy)
+            status = copy.path.stat()
+            file = InputFile(file.path, "jsonl", None, status.st_size, status.st_mtime_ns, copy.path)
         elif file.format == "parquet" and file.compression:
-            with copy.open("wb") as out:
+            with copy.create() as out:
                 out.writelines(chunks(file))
-            file = with_spooled(file, copy)
+            file = with_spooled(file, copy.path)
         files.append(file)
     return Corpus(files)
 

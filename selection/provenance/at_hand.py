@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from tithe.selection.corpus.object_store import ObjectUrl
 from tithe.selection.corpus.storage import Place
 from tithe.selection.errors import TitheError
-from tithe.selection.provenance.record import lies_beside
+from tithe.selection.own_files import OwnPath
+from tithe.selection.provenance.record import lies_beside, read_bytes
 
 
 @contextmanager
@@ -46,14 +47,14 @@ def at_hand(manifest: Place) -> Iterator[Path]:
 def _copy(url: ObjectUrl, to: Path) -> None:
     with url.open() as source:
         to.parent.mkdir(exist_ok=True)
-        with to.open("wb") as out:
+        with OwnPath.of(to).create() as out:
             shutil.copyfileobj(source, out)
 
 
 def _outputs(manifest: Path) -> list[str]:
     """Names of the files beside a manifest; none of what is no manifest."""
     try:
-        names = [output["path"] for output in json.loads(manifest.read_bytes())["outputs"]]
+        names = [output["path"] for output in json.loads(read_bytes(manifest))["outputs"]]
         return [name for name in names if lies_beside(name)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []

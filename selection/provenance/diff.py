@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.provenance.files import check_tables
 from tithe.selection.provenance.record import Record
 
@@ -128,7 +129,7 @@ def _ratio(one: float, other: float) -> float:
 
 def _weights(record: Record) -> dict[tuple[str, int, int], tuple[Place, float]]:
     """Place and weight of each selected record, by the hash of its file, which of such files it is, and its row."""
-    table = pq.read_table(record.rows, columns=["row", "weight"])
+    table = pq.read_table(open_for_arrow(record.rows), columns=["row", "weight"])
     rows, weights = table["row"].to_numpy(), table["weight"].to_pylist()
     inputs, seen, keys = record.manifest["inputs"], Counter[str](), []
     for file in inputs:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.clusters_file import EXCERPT
 from tithe.selection.corpus import Corpus, TextRule, open_corpus
+from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.designs.make import make_design
 from tithe.selection.embeddings import KeptEmbeddings
 from tithe.selection.errors import TitheError, UsageError
@@ -174,7 +175,7 @@ class _Case:
         self._manifest = record.manifest
         self._options, self._corpus, self._rule = options, corpus, rule
         self._ground, self._frame, self._marks, self._excluded = ground, frame, marks, excluded
-        self._rows, self._clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+        self._rows, self._clusters = (pq.read_table(open_for_arrow(path)) for path in (record.rows, record.clusters))
         self._selected = self._rows["row"].to_numpy()
         self._positions = ground.bad.positions(self._selected)
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.corpus import open_corpus
+from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.errors import first_line
 from tithe.selection.provenance.findings import Finding, drifted
 from tithe.selection.provenance.record import Record
@@ -41,7 +42,7 @@ _NEARLY_SURE = 1e-8
 def check_weights(record: Record) -> Iterator[Finding]:
     """Whether the rows file, the clusters file, the manifest and the subset agree, and the weights are unbiased."""
     try:
-        rows, clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+        rows, clusters = (pq.read_table(open_for_arrow(path)) for path in (record.rows, record.clusters))
         broken = [*_broken(record, _columns(rows), _columns(clusters))]
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         broken = [f"the rows or clusters file is not what tithe writes ({first_line(error)})"]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.corpus import BadText, Corpus, TextRule, choose_rule, open_corpus
+from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.corpus.text import DETECTED
 from tithe.selection.errors import TitheError
 from tithe.selection.provenance.files import check_outputs
@@ -103,7 +104,7 @@ def open_selection(path: Path) -> SelectionFiles:
     record = read_record(path)
     for finding in check_outputs(record, lambda count: None):
         raise TitheError(f"{finding.detail}; {path.name} vouches for it: run tithe select again")
-    rows, clusters = pq.read_table(record.rows), pq.read_table(record.clusters)
+    rows, clusters = (pq.read_table(open_for_arrow(path)) for path in (record.rows, record.clusters))
     return SelectionFiles(
         record,
         parse_evidence(record.manifest["evidence"]),
