@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tarfile
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,101 @@ def test_imports_go_one_way(folder: str, allowed: tuple[str, ...]) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         wrong = {name for name in imports(path) if not name.startswith(allowed)}
         assert not wrong, f"{path} imports {wrong}"
+
+
+# Where a file is opened to be written, or by its name, and why that is no door for links, pipes and devices. All else goes
+# through own_files.py and reading.py.
+OPENED_ELSEWHERE = {
+    ("cli/main.py", "os.open"): "a constant name: /dev/null",
+    ("selection/engines/ray_cluster.py", "open"): "a constant name: /dev/null",
+    ("selection/blas.py", "read_text"): "a constant name in /proc",
+    ("selection/stages.py", "read_text"): "a constant name in /proc",
+    ("selection/report/render.py", "read_text"): "a file of this package",
+    ("selection/api.py", "read_table"): "files of this process, in a new temporary folder",
+    ("selection/work/folder.py", "TemporaryFile"): "has no name",
+    ("selection/spilled.py", "TemporaryFile"): "has no name",
+    ("selection/losses/command.py", "TemporaryFile"): "has no name",
+    ("selection/corpus/storage.py", "OSFile"): "to be read, and checked before",
+    ("embedders/npy.py", "load"): "to be read, and checked before",
+}
+
+OPENERS = {"selection/own_files.py", "embedders/reading.py"}
+
+BY_NAME = {
+    *("read_text", "read_bytes", "write_text", "write_bytes", "read_table", "read_metadata", "tofile", "fromfile"),
+    *("OSFile", "memory_map", "output_stream", "NamedTemporaryFile", "TemporaryFile", "mkstemp", "mkdtemp"),
+    *("rmtree", "copy2", "copyfile", "copytree", "move", "savez", "truncate", "symlink_to", "hardlink_to"),
+    *("os.open", "os.remove", "os.unlink", "os.rename", "os.replace", "os.mkdir", "os.makedirs", "os.rmdir", "np.save"),
+}
+
+
+def opened_by_name(tree: ast.AST) -> Iterator[str]:
+    """Calls that open, make or remove a file or folder by its name."""
+    streams = {
+        item.optional_vars.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.optional_vars, ast.Name)
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        last = name.rpartition(".")[2]
+        values = [*call.args, *(keyword.value for keyword in call.keywords)]
+        texts = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+        if name in BY_NAME or (last in BY_NAME and name not in ("read_bytes", "open")):
+            of_arrow = last == "read_table" and "open_for_arrow(" in ast.unparse(call)
+            if not of_arrow:
+                yield name if name in BY_NAME else last
+        elif (last == "open" and any(re.fullmatch("[rwax+bt]{1,3}", text) for text in texts)) or (
+            last == "memmap" and set(texts) != {"r"}
+        ):
+            yield last
+        elif last in ("write_table", "ParquetWriter", "CompressedOutputStream") and name != "writer.write_table":
+            target = call.args[1] if last == "write_table" else call.args[0]
+            if not (isinstance(target, ast.Name) and target.id in streams) and "PythonFile(" not in ast.unparse(target):
+                yield last
+        elif name in ("np.load", "shutil.copy", "np.savez"):
+            yield last
+
+
+def test_files_are_opened_in_two_places_only() -> None:
+    found = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+        if path.relative_to(ROOT).as_posix() not in OPENERS
+        for name in opened_by_name(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set(OPENED_ELSEWHERE), "open files of ours by OwnPath, others by open_regular"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "path.open('wb')",
+        "path.open(mode='a')",
+        "open(path, 'r+b')",
+        "open('x', 'rb')",
+        "path.write_text('x')",
+        "os.open(path, os.O_WRONLY)",
+        "np.memmap(path, mode='w+')",
+        "np.memmap(path, 'f4', 'r+')",
+        "np.memmap(path)",
+        "np.save(path, array)",
+        "np.load(path)",
+        "pq.write_table(table, path)",
+        "pq.ParquetWriter(path, schema)",
+        "pq.read_table(record.rows)",
+        "pa.OSFile(path, 'w')",
+        "shutil.copy(a, b)",
+        "shutil.move(a, b)",
+        "shutil.rmtree(folder)",
+        "tempfile.mkstemp(dir=folder)",
+    ],
+)
+def test_whatever_opens_a_file_by_its_name_is_seen(line: str) -> None:
+    assert [*opened_by_name(ast.parse(line))]
 
 
 def test_help_does_not_wait_for_the_heavy_libraries() -> None:

@@ -198,8 +198,9 @@ def writing(folder: OwnPath) -> Iterator[None]:
 
 def default_folder() -> Path:
     """The user's cache folder for tithe. Raises RuntimeError where there is no home folder."""
-    if "XDG_CACHE_HOME" in os.environ:
-        return Path(os.environ["XDG_CACHE_HOME"]) / "tithe"
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():  # any other is to be passed over
+        return named / "tithe"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "tithe"
 
 
