@@ -47,7 +47,7 @@ def test_imports_go_one_way(folder: str, allowed: tuple[str, ...]) -> None:
 # Where a file is opened to be written, or by its name, and why that is no door for links, pipes and devices. All else goes
 # through own_files.py and reading.py.
 OPENED_ELSEWHERE = {
-    ("cli/main.py", "os.open"): "a constant name: /dev/null",
+    ("cli/main.py", "open"): "a constant name: /dev/null",
     ("selection/engines/ray_cluster.py", "open"): "a constant name: /dev/null",
     ("selection/blas.py", "read_text"): "a constant name in /proc",
     ("selection/stages.py", "read_text"): "a constant name in /proc",
@@ -62,17 +62,20 @@ OPENED_ELSEWHERE = {
 
 OPENERS = {"selection/own_files.py", "embedders/reading.py"}
 
+# Of Path and of modules; and functions that are often imported by their bare names.
 BY_NAME = {
-    *("read_text", "read_bytes", "write_text", "write_bytes", "read_table", "read_metadata", "tofile", "fromfile"),
-    *("OSFile", "memory_map", "output_stream", "NamedTemporaryFile", "TemporaryFile", "mkstemp", "mkdtemp"),
-    *("rmtree", "copy2", "copyfile", "copytree", "move", "savez", "truncate", "symlink_to", "hardlink_to"),
-    *("os.open", "os.remove", "os.unlink", "os.rename", "os.replace", "os.mkdir", "os.makedirs", "os.rmdir", "np.save"),
+    *("read_text", "read_bytes", "write_text", "write_bytes", "tofile", "fromfile", "symlink_to", "hardlink_to"),
+    *("OSFile", "memory_map", "output_stream", "read_metadata", "savez", "truncate"),
+    *("os.open", "os.remove", "os.unlink", "os.rename", "os.replace", "os.mkdir", "os.makedirs", "os.rmdir"),
+    *("np.save", "np.load", "shutil.copy", "shutil.move"),
 }
+TEMPORARY = {"NamedTemporaryFile", "TemporaryFile", "mkstemp", "mkdtemp", "rmtree", "copy2", "copyfile", "copytree"}
+TABLES = {"write_table": 1, "ParquetWriter": 0, "CompressedOutputStream": 0}
 
 
 def opened_by_name(tree: ast.AST) -> Iterator[str]:
     """Calls that open, make or remove a file or folder by its name."""
-    streams = {
+    opened = {
         item.optional_vars.id
         for node in ast.walk(tree)
         if isinstance(node, ast.With)
@@ -80,23 +83,18 @@ def opened_by_name(tree: ast.AST) -> Iterator[str]:
         if isinstance(item.optional_vars, ast.Name)
     }
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = ast.unparse(call.func)
+        name, whole = ast.unparse(call.func), ast.unparse(call)
         last = name.rpartition(".")[2]
-        values = [*call.args, *(keyword.value for keyword in call.keywords)]
-        texts = [value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
-        if name in BY_NAME or (last in BY_NAME and name not in ("read_bytes", "open")):
-            of_arrow = last == "read_table" and "open_for_arrow(" in ast.unparse(call)
-            if not of_arrow:
-                yield name if name in BY_NAME else last
-        elif (last == "open" and any(re.fullmatch("[rwax+bt]{1,3}", text) for text in texts)) or (
-            last == "memmap" and set(texts) != {"r"}
+        texts = re.findall("'([^']*)'", whole)
+        target = ast.unparse(call.args[TABLES[last]]) if last in TABLES and len(call.args) > TABLES[last] else None
+        if (
+            last in TEMPORARY
+            or ("." in name and not BY_NAME.isdisjoint((name, last)))
+            or (last == "open" and any(re.fullmatch("[rwax+bt]{1,3}", text) for text in texts))
+            or (last == "memmap" and "r" not in texts)
+            or (last == "read_table" and "open_for_arrow(" not in whole)
+            or (target is not None and target not in opened and "PythonFile(" not in target)
         ):
-            yield last
-        elif last in ("write_table", "ParquetWriter", "CompressedOutputStream") and name != "writer.write_table":
-            target = call.args[1] if last == "write_table" else call.args[0]
-            if not (isinstance(target, ast.Name) and target.id in streams) and "PythonFile(" not in ast.unparse(target):
-                yield last
-        elif name in ("np.load", "shutil.copy", "np.savez"):
             yield last
 
 
