@@ -46,11 +46,11 @@ def list_(work_dir: Path | None, as_json: bool) -> None:
     folder = _folder(work_dir)
     found = items(folder) if folder.is_dir() else []
     if as_json:
-        print_json("cache list", {"folder": str(folder), "items": [_described(item, folder) for item in found]})
+        print_json("cache list", {"folder": str(folder), "items": [_described(item) for item in found]})
         return
     for item in found:
         days = (time.time() - item.used) / 86400
-        name = item.path.relative_to(folder)
+        name = Path(*item.path.parts)
         show(f"{readable(item.size):>10}  {days:5.1f} d  {item.kind:<10}  {item.describe():<40}  {name}")
     show(f"{readable(sum(item.size for item in found)):>10}  in {folder}")
 
@@ -107,14 +107,14 @@ def prune(
     folder = _folder(work_dir)
     gone = run(folder, unused_days=unused_days, max_size=max_size)
     if as_json:
-        print_json("cache prune", {"folder": str(folder), "removed": [_described(item, folder) for item in gone]})
+        print_json("cache prune", {"folder": str(folder), "removed": [_described(item) for item in gone]})
         return
     say(f"removed {readable(sum(item.size for item in gone))} from {folder}")
 
 
-def _described(item: Item, folder: Path) -> dict[str, Any]:
+def _described(item: Item) -> dict[str, Any]:
     used = datetime.fromtimestamp(item.used, timezone.utc).isoformat(timespec="seconds")
-    name = str(item.path.relative_to(folder))
+    name = str(Path(*item.path.parts))
     return {"path": name, "kind": item.kind, "bytes": item.size, "used": used, "description": item.describe()}
 
 

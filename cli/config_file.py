@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from tithe.embedders.reading import open_regular
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -26,7 +28,8 @@ def use_config(context: click.Context, parameter: click.Parameter, path: Path | 
     if path is None:
         return
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            values = tomllib.load(file)
     except OSError as error:
         raise click.UsageError(f"--config {path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:  # besides what is no TOML: too many digits, too deep

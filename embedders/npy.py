@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tithe.embedders.base import Vectors, in_float32
 from tithe.embedders.errors import EncoderError
+from tithe.embedders.reading import open_regular
 
 
 class NpyEncoder:
@@ -22,7 +23,8 @@ class NpyEncoder:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            with open_regular(path):
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise EncoderError(f"{path}: cannot be read as a .npy file ({error})") from error
         if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
@@ -36,7 +38,7 @@ class NpyEncoder:
     def identity(self) -> Mapping[str, Any]:
         """See RecordEncoder."""
         digest = hashlib.sha256()
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         return {"name": "npy", "sha256": digest.hexdigest()}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tithe.embedders.base import Vectors
 from tithe.embedders.errors import EncoderError
+from tithe.embedders.reading import check_regular_below
 
 
 class SentenceTransformersEncoder:
@@ -49,6 +51,11 @@ class SentenceTransformersEncoder:
 
     def _model(self) -> Any:
         if self._loaded is None:
+            if Path(self._name).is_dir():
+                try:
+                    check_regular_below(Path(self._name))
+                except OSError as error:
+                    raise self._unloadable(f"{error.filename}: {error.strerror}") from error
             try:
                 from sentence_transformers import SentenceTransformer
             except ImportError as error:
@@ -60,10 +67,11 @@ class SentenceTransformersEncoder:
                 self._loaded = SentenceTransformer(self._name, device=self._device, trust_remote_code=False)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise EncoderError(
-                    f"--encoder sentence-transformers:{self._name}: cannot be loaded ({reason})"
-                ) from error
+                raise self._unloadable(reason) from error
         return self._loaded
+
+    def _unloadable(self, reason: str) -> EncoderError:
+        return EncoderError(f"--encoder sentence-transformers:{self._name}: cannot be loaded ({reason})")
 
 
 def _silence() -> None:

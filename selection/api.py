@@ -23,6 +23,7 @@ from tithe.selection import pipeline
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import UsageError
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.stages import Progress, no_progress
 
 Corpus = str | Path | pa.Table | Sequence[str | Path]
@@ -74,7 +75,8 @@ def select_nested(
         folder = Path(name)
         if isinstance(corpus, pa.Table):
             inputs: tuple[str, ...] = (str(folder / "corpus.parquet"),)
-            pq.write_table(corpus, inputs[0])
+            with OwnPath.of(Path(inputs[0])).create() as out:
+                pq.write_table(corpus, out)
         else:
             inputs = tuple(map(str, [corpus] if isinstance(corpus, str | Path) else corpus))
         asked = Options(inputs=inputs, output=folder / "subset.parquet", **options)

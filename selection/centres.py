@@ -19,8 +19,9 @@ from tithe.selection.limits import more_than_records
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.outputs import check_apart
+from tithe.selection.own_files import OwnPath
 from tithe.selection.stages import Progress, Stages, no_progress
-from tithe.selection.whole import check_target, sync, work_folder_beside
+from tithe.selection.whole import check_target, put_in_place, work_folder_beside
 from tithe.selection.work.folder import open_work_folder
 
 ADDED = ("row", "cluster")
@@ -45,12 +46,13 @@ def write_centres(
     """
     check_target(output, overwrite=options.force)
     stages, engine = Stages(progress), engine or Local()
-    with work_folder_beside(output) as folder:
+    target = OwnPath.of(output)
+    with work_folder_beside(target) as folder:
         corpus = open_corpus(
             options.inputs,
             format=options.format,
             max_record_size=options.max_record_size,
-            spool=folder,
+            spool=folder.path,
             stdin=stdin,
             notify=notify,
         )
@@ -62,7 +64,7 @@ def write_centres(
         for line in notices(options, rule):
             notify(line)
         unfinished = folder / "centres"
-        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+        with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = engine.within_reach(corpus, work)
             with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
                 digests = engine.digests(corpus.files, advance)
@@ -79,7 +81,7 @@ def write_centres(
                 positions = np.concatenate([positions, validation_positions(options, len(labels))])
             positions = np.unique(positions)
             rows = ground.rows(positions)
-            with unfinished.open("wb") as out:
+            with unfinished.create() as out:
                 added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
                 for batch in corpus.take(rows, None):
                     for line in json_lines(batch):
@@ -88,7 +90,6 @@ def write_centres(
                         comma = b"" if begun == b"{" else b", "
                         fields = json.dumps(dict(zip(ADDED, (row, cluster), strict=True)))
                         out.write(begun + comma + fields[1:].encode() + b"\n")
-        sync(unfinished)
-        unfinished.replace(output)
-        sync(output.parent)
+        check_target(output, overwrite=options.force)  # again, since the run may have taken days
+        put_in_place(unfinished, target)
     return len(rows)

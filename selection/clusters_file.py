@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from tithe.selection.clustering import Clustering
 from tithe.selection.corpus import BadRecord, Corpus, TextRule
 from tithe.selection.manifest import Outcome
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import distances_to_the_power
@@ -49,9 +49,9 @@ def clusters_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     )
 
 
-def write_clusters(table: pa.Table, path: Path) -> None:
+def write_clusters(table: pa.Table, path: OwnPath) -> None:
     """Write the clusters file."""
-    with path.open("wb") as out:
+    with path.create() as out:
         pq.write_table(table, out, compression="zstd")
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,10 @@ from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbed
 from tithe.selection.encode import embed_texts, fit_encoder, measure
 from tithe.selection.errors import TitheError
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.sizes import counted
 from tithe.selection.stages import Stages
+from tithe.selection.work.arrays import map_numbers
 from tithe.selection.work.folder import WorkFolder, writing
 from tithe.selection.work.spool import Spool
 from tithe.selection.work.vectors import VectorStore
@@ -30,7 +31,7 @@ Encoder = TextEncoder | RecordEncoder
 # Changes when the same encoder and text would give another vector in the store.
 _VERSION = 1
 
-FACTS, _ROWS, _LENGTHS, _SPOOL = "facts.json", "rows", "lengths", "vectors"
+FACTS, LENGTHS, _ROWS, _SPOOL = "facts.json", "lengths", "rows", "vectors"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Embedded:
     """Texts that the encoder was given in this run."""
     reused: tuple[str, ...] = ()
     """What the work folder had."""
+    entry: OwnPath | None = None
+    """Where the lengths lie."""
     empty: int = 0
     """Records whose text is empty."""
 
@@ -134,10 +137,10 @@ def find(
     store = work.kept_vectors(facts["vectors"], options.kept_as)
     if store is None:
         return None
-    rows, lengths = _mapped(entry / _ROWS, np.int64), _mapped(entry / _LENGTHS, np.uint32)
+    rows, lengths = map_numbers(entry / _ROWS, np.int64), map_numbers(entry / LENGTHS, np.uint32)
     _remember(entry, corpus, bad)
     kept = KeptEmbeddings(store, rows)
-    return Embedded(kept, facts["encoder"], lengths, 0, ("embeddings",), facts["empty"]), store, rows
+    return Embedded(kept, facts["encoder"], lengths, 0, ("embeddings",), entry, facts["empty"]), store, rows
 
 
 def _made(
@@ -165,7 +168,7 @@ def _made(
     with work.vectors(about, options.kept_as) as store, work.adding("records", key) as folder:
         with ExitStack() as files, stages("embed", corpus.known_rows) as advance:
             before, known, empty = store.count, 0, 0
-            rows, lengths = (files.enter_context((folder / name).open("wb")) for name in (_ROWS, _LENGTHS))
+            rows, lengths = (files.enter_context((folder / name).create()) for name in (_ROWS, LENGTHS))
 
             def keep(at: npt.NDArray[np.int64], characters: npt.NDArray[np.uint32], without_text: int) -> None:
                 nonlocal known, empty
@@ -189,35 +192,33 @@ def _made(
         _write_facts(folder, corpus, bad, {"encoder": identity, "vectors": about, "empty": empty})
     entry = work.find("records", key)
     assert entry is not None
-    kept = KeptEmbeddings(store, _mapped(entry / _ROWS, np.int64))
+    kept = KeptEmbeddings(store, map_numbers(entry / _ROWS, np.int64))
     some = f"{known:,} of {records:,} embeddings"
     reused = () if known == 0 else ("embeddings",) if known == records else (some,)
-    return Embedded(kept, identity, _mapped(entry / _LENGTHS, np.uint32), encoded, reused, empty)
+    return Embedded(kept, identity, map_numbers(entry / LENGTHS, np.uint32), encoded, reused, entry, empty)
 
 
-def read_facts(entry: Path) -> dict[str, Any]:
-    """What `write_facts` wrote into an entry."""
-    return json.loads((entry / FACTS).read_text(encoding="utf-8"))
+def read_facts(entry: OwnPath) -> dict[str, Any]:
+    """What `save_facts` wrote into an entry."""
+    return json.loads((entry / FACTS).read())
 
 
-def write_facts(folder: Path, bad: BadRecords, facts: Mapping[str, Any]) -> None:
+def save_facts(folder: OwnPath, facts: Mapping[str, Any]) -> None:
+    """Write facts of an entry. Raises OSError."""
+    (folder / FACTS).write((json.dumps(facts, indent=1) + "\n").encode())
+
+
+def write_facts(folder: OwnPath, bad: BadRecords, facts: Mapping[str, Any]) -> None:
     """Write the facts of an entry, those on bad records among them."""
-    facts = {**facts, "bad_rows": bad.rows().tolist(), "bad_places": bad.places}
     with writing(folder.parent):
-        (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        save_facts(folder, {**facts, "bad_rows": bad.rows().tolist(), "bad_places": bad.places})
 
 
-def _write_facts(folder: Path, corpus: Corpus, bad: BadRecords, facts: Mapping[str, Any]) -> None:
+def _write_facts(folder: OwnPath, corpus: Corpus, bad: BadRecords, facts: Mapping[str, Any]) -> None:
     write_facts(folder, bad, {**facts, "file_rows": corpus.file_rows()})
 
 
-def _remember(entry: Path, corpus: Corpus, bad: BadRecords) -> None:
+def _remember(entry: OwnPath, corpus: Corpus, bad: BadRecords) -> None:
     facts = read_facts(entry)
     corpus.remember_rows(facts["file_rows"])
     bad.remember(facts["bad_rows"], facts["bad_places"])
-
-
-def _mapped(path: Path, dtype: type[np.generic]) -> npt.NDArray[Any]:
-    if path.stat().st_size == 0:
-        return np.empty(0, dtype)
-    return np.memmap(path, dtype, mode="r")

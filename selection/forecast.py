@@ -23,6 +23,7 @@ from tithe.selection.manifest import sha256
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
+from tithe.selection.own_files import OwnPath
 from tithe.selection.parallel import workers
 from tithe.selection.plan import Plan
 from tithe.selection.sizes import counted, readable
@@ -194,8 +195,8 @@ def _hashing_rate(corpus: Corpus) -> float:
     """Bytes a second."""
     source = corpus.files[0].source
     with open_binary(source) as file, TemporaryDirectory(prefix="tithe-") as folder:
-        part = Path(folder, "part")
-        part.write_bytes(file.read(_HASHED))
+        part, content = OwnPath(Path(folder)) / "part", file.read(_HASHED)
+        part.write(content)
         start = time.perf_counter()
-        sha256(part)
-        return max(part.stat().st_size, 1) / (time.perf_counter() - start)
+        sha256(part.path)
+        return max(len(content), 1) / (time.perf_counter() - start)

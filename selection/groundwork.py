@@ -25,12 +25,14 @@ from tithe.selection.frame.duplicates import copies_of
 from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import NOBODY, PerRecord
 from tithe.selection.plan import Plan
 from tithe.selection.spilled import Spilled
 from tithe.selection.stages import Stages
 from tithe.selection.streams import Stream, generator
 from tithe.selection.tokens import but_late, count_tokens
+from tithe.selection.work.arrays import load_array, save_array
 from tithe.selection.work.folder import WorkFolder, writing
 
 Vectors = npt.NDArray[np.float32]
@@ -211,7 +213,7 @@ def find_centroids(
     """
     entry = work.find("centroids", key)
     if entry is not None:
-        centroids, trial = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _CENTROIDS)
+        centroids, trial = (load_array(entry / f"{name}.npy") for name in _CENTROIDS)
         return centroids, trial
     with stages("draw training points", records) as advance:
         rng = generator(options.cluster_seed, Stream.TRAINING)
@@ -228,16 +230,8 @@ def find_centroids(
     return found
 
 
-def _load_clusters(entry: Path, bad: BadRecords) -> Clustering:
+def _load_clusters(entry: OwnPath, bad: BadRecords) -> Clustering:
     facts = read_facts(entry)
     bad.remember(facts["bad_rows"], facts["bad_places"])
-    arrays = [np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
+    arrays = [load_array(entry / f"{name}.npy") for name in _ARRAYS]
     return Clustering(*arrays, cost=facts["cost"], search=facts["search"] and SearchQuality(**facts["search"]))
-
-
-def save_array(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write a .npy file. Raises OSError."""
-    # np.save hides the reason when it cannot write.
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(np.ascontiguousarray(array).data)

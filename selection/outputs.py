@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +16,12 @@ from tithe.selection.corpus.object_store import ObjectUrl, shown
 from tithe.selection.corpus.storage import Place, files_in, identity, kind_of, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.manifest import sha256, to_json
+from tithe.selection.own_files import OwnPath
 from tithe.selection.provenance.seal import sealed
+from tithe.selection.shard_names import is_shard
 from tithe.selection.upload import upload
-from tithe.selection.whole import beside, check_target, sync, work_folder_beside
-from tithe.selection.work.folder import writing
+from tithe.selection.whole import beside, check_target, work_folder_beside
+from tithe.selection.work.folder import open_kept
 
 SubsetFormat = Literal["parquet", "jsonl"]
 
@@ -33,8 +34,6 @@ _SUFFIXES: dict[str, tuple[SubsetFormat, Compression | None]] = {
 
 # Of the subset, the rows and clusters files and the manifest.
 _ENDINGS = ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")
-
-_SHARD = re.compile(r"part-\d{5,}\.(parquet|jsonl)")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ class Outputs:
     """The largest first."""
     shards: bool = False
     """Whether the subset is a folder of several files, of the format of the inputs."""
+    overwrite: bool = False
+    """Whether files that are there already may be replaced."""
 
     @classmethod
     def of(
@@ -62,17 +63,8 @@ class Outputs:
         Raises UsageError for a name without a known suffix, TitheError for files that exist unless `overwrite`, for a
         folder that holds something else than shards, and where a store cannot be asked.
         """
-        outputs = cls.named(path, fractions, shards=shards)
-        try:
-            if isinstance(path, ObjectUrl):
-                path.check_bucket()
-            for target in outputs.targets():
-                if shards and target == path:
-                    _check_folder(target, overwrite=overwrite)
-                else:
-                    check_target(target, overwrite=overwrite)
-        except OSError as error:
-            raise TitheError(f"{error.filename or path}: {error.strerror}") from error
+        outputs = replace(cls.named(path, fractions, shards=shards), overwrite=overwrite)
+        outputs._check_targets()
         return outputs
 
     @classmethod
@@ -99,6 +91,18 @@ class Outputs:
         """All files: of each subset itself, the rows and clusters files, and the manifest."""
         return [target for subset in self.subsets for target in _files_of(subset)]
 
+    def _check_targets(self) -> None:
+        try:
+            if isinstance(self.path, ObjectUrl):
+                self.path.check_bucket()
+            for target in self.targets():
+                if self.shards and target == self.path:
+                    _check_folder(target, overwrite=self.overwrite)
+                else:
+                    check_target(target, overwrite=self.overwrite)
+        except OSError as error:
+            raise TitheError(f"{error.filename or self.path}: {error.strerror}") from error
+
     def folder_of_the_run(self) -> str | None:
         """For the manifest: the current folder, as seen from that of the outputs. Relative names were meant from it."""
         if isinstance(self.path, ObjectUrl):
@@ -106,26 +110,25 @@ class Outputs:
         return None if self.path is None else os.path.relpath(Path.cwd(), self.path.parent.resolve())
 
     @contextmanager
-    def work_folder(self, spare: Path | None = None) -> Iterator[Path]:
+    def work_folder(self, spare: Path | None = None) -> Iterator[OwnPath]:
         """A folder for all that is unfinished, removed at the end whatever happens.
 
-        Beside the output. Where that is in a store, in the folder `spare`, which other machines may share; without one,
-        and for standard output, among the system's temporary files. Raises TitheError where the folder cannot be made
-        or another run is using it.
+        Beside the output. Where that is in a store, in the work folder `spare`, which other machines may share; without
+        one, and for standard output, among the system's temporary files. Raises TitheError where the folder cannot be
+        made or another run is using it.
         """
-        if not isinstance(self.path, Path):
-            spare = spare if isinstance(self.path, ObjectUrl) else None
-            if spare is not None:
-                with writing(spare):
-                    spare.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="tithe-", dir=spare) as name:
-                yield Path(name)
-            return
-        with work_folder_beside(self.path) as folder:
-            yield folder
+        if isinstance(self.path, Path):
+            with work_folder_beside(OwnPath.of(self.path)) as folder:
+                yield folder
+        elif isinstance(self.path, ObjectUrl) and spare is not None:
+            with open_kept(spare) as work:
+                yield work.scratch
+        else:
+            with tempfile.TemporaryDirectory(prefix="tithe-") as name:
+                yield OwnPath(Path(name))
 
     def publish(
-        self, folder: Path, manifests: Sequence[dict[str, Any]], stdout: BinaryIO | None, *, lines: Sequence[int]
+        self, folder: OwnPath, manifests: Sequence[dict[str, Any]], stdout: BinaryIO | None, *, lines: Sequence[int]
     ) -> None:
         """Move the finished files from the work folder into place; of each subset a manifest, and the number of lines.
 
@@ -134,22 +137,22 @@ class Outputs:
         """
         if self.path is None:
             assert stdout is not None
-            with staged_subset(staging(folder, 0)).open("rb") as file:
+            with staged_subset(staging(folder, 0)).open() as file:
                 shutil.copyfileobj(file, stdout)
             stdout.flush()
             return
-        files: list[tuple[Path, Any]] = []
-        vouching: list[tuple[Path, Any]] = []
+        files: list[tuple[OwnPath, Any]] = []
+        vouching: list[tuple[OwnPath, Any]] = []
         for number, subset in enumerate(self.subsets):
             sources = _finish(staging(folder, number), subset.name, manifests[number], lines[number])
             *others, manifest = zip(sources, _files_of(subset), strict=True)
             files += others
             vouching.append(manifest)
+        self._check_targets()  # again, since the run may have taken days
         if isinstance(self.path, ObjectUrl):
             upload(files, vouching)
         else:
             _put_in_place(folder, files, vouching)
-            sync(self.path.parent)
 
     def vouched_for(self, number: int) -> list[dict[str, Any]]:
         """Name, size and SHA-256 of the files of one subset, without the manifest, as they lie there."""
@@ -177,16 +180,19 @@ def check_apart(outputs: Sequence[Place], inputs: Iterable[InputFile], given: It
             raise UsageError(f"{outputs[0]}: lies in the input folder {shown(name)}, which would include it next time")
 
 
-def _put_in_place(folder: Path, files: Sequence[tuple[Path, Path]], manifests: Sequence[tuple[Path, Path]]) -> None:
+def _put_in_place(
+    folder: OwnPath, files: Sequence[tuple[OwnPath, Path]], manifests: Sequence[tuple[OwnPath, Path]]
+) -> None:
     moves = [*files, *manifests]
     for source, _ in moves:
-        sync(source)
+        source.sync()
     for _, target in manifests:
-        target.unlink(missing_ok=True)
+        OwnPath.of(target).unlink()
     for source, target in moves:
-        if source.is_dir() and target.is_dir():
-            target.replace(folder / "replaced")  # no folder takes the place of one that holds something
-        source.replace(target)
+        if source.is_folder() and target.is_dir():
+            OwnPath.of(target).replace(folder / "replaced")  # no folder takes the place of one that holds something
+        source.replace(OwnPath.of(target))
+    OwnPath.of(moves[0][1]).parent.sync()
 
 
 def _described(file: Place, name: str) -> dict[str, Any]:
@@ -198,19 +204,19 @@ def _files_of(subset: Place) -> list[Place]:
     return [beside(subset, ending) for ending in _ENDINGS]
 
 
-def _finish(folder: Path, name: str, manifest: dict[str, Any], lines: int) -> list[Path]:
+def _finish(folder: OwnPath, name: str, manifest: dict[str, Any], lines: int) -> list[OwnPath]:
     """Write the manifest of the subset of this name; the files that `_files_of` has places for."""
     staged_manifest = folder / "manifest.json"
     sources = [staged_subset(folder), staged_rows(folder), staged_clusters(folder), staged_manifest]
     written: list[dict[str, Any]] = [
         _described(file, part)
         for source, ending in zip(sources[:-1], _ENDINGS, strict=False)
-        for file, part in _parts(source, name + ending)
+        for file, part in _parts(source.path, name + ending)
     ]
     written[0]["lines"] = lines
     # A file name that is no UTF-8 has lone surrogates in Python, and \udcxx is how JSON writes these.
     text = to_json({**manifest, "outputs": written})
-    staged_manifest.write_bytes(sealed(text.encode("utf-8", "backslashreplace")))
+    staged_manifest.write(sealed(text.encode("utf-8", "backslashreplace")))
     return sources
 
 
@@ -228,27 +234,27 @@ def _check_folder(path: Place, *, overwrite: bool) -> None:
     if kind is not None and not overwrite:
         raise TitheError(f"{path}: exists already; --force overwrites it")
     for file in files_in(path) if kind is not None else ():
-        if not _SHARD.fullmatch(file.name):
+        if not is_shard(file.name) or kind_of(file) == "folder":
             raise TitheError(f"{path}: holds {file.name!r}, which is no shard; it is not overwritten")
 
 
-def staging(folder: Path, number: int) -> Path:
+def staging(folder: OwnPath, number: int) -> OwnPath:
     """Where the files of one subset are written, in a work folder."""
     found = folder / str(number)
-    found.mkdir(exist_ok=True)
+    found.make_all()
     return found
 
 
-def staged_subset(folder: Path) -> Path:
+def staged_subset(folder: OwnPath) -> OwnPath:
     """Where the subset is written before it is finished."""
     return folder / "subset"
 
 
-def staged_rows(folder: Path) -> Path:
+def staged_rows(folder: OwnPath) -> OwnPath:
     """Where the rows file is written before it is finished."""
     return folder / "rows.parquet"
 
 
-def staged_clusters(folder: Path) -> Path:
+def staged_clusters(folder: OwnPath) -> OwnPath:
     """Where the clusters file is written before it is finished."""
     return folder / "clusters.parquet"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
@@ -23,6 +22,7 @@ from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
 from tithe.selection.other_inputs import describe_other_inputs
 from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
+from tithe.selection.own_files import OwnPath
 from tithe.selection.rows_file import rows_table, write_rows
 from tithe.selection.shapes import line_order
 from tithe.selection.stages import Progress, Stages, no_progress
@@ -80,7 +80,7 @@ def select(
                 options.inputs,
                 format=options.format,
                 max_record_size=options.max_record_size,
-                spool=folder,
+                spool=folder.path,
                 stdin=stdin,
                 notify=notify,
             )
@@ -90,7 +90,7 @@ def select(
             rule = check_inputs(options, encoder, corpus)
         for line in notices(options, rule):
             notify(line)
-        with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
+        with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = engine.within_reach(corpus, work)
             with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
                 digests = engine.digests(corpus.files, advance)
@@ -141,7 +141,7 @@ def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
     }
 
 
-def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: Path) -> None:
+def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: OwnPath) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
     if outputs.shards:
         assert isinstance(corpus, GatheredCorpus), "shards are written where the parts are"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 
 from tithe.selection.corpus import Corpus
 from tithe.selection.manifest import Outcome
+from tithe.selection.own_files import OwnPath
 
 
 def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
@@ -36,7 +36,7 @@ def rows_table(corpus: Corpus, outcome: Outcome) -> pa.Table:
     return table if outcome.repeats is None else table.append_column("copies", pa.array(outcome.repeats))
 
 
-def write_rows(table: pa.Table, path: Path) -> None:
+def write_rows(table: pa.Table, path: OwnPath) -> None:
     """Write the rows file."""
-    with path.open("wb") as out:
+    with path.create() as out:
         pq.write_table(table, out, compression="zstd")

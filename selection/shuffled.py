@@ -1,6 +1,7 @@
 """Records in another order than that in which they are read, and some of them several times.
 
-They are written to a file in the run's own folder first, and read from there: only a part is in memory at a time.
+They are written to a nameless file in the run's own folder first, and read from there: only a part is in memory at a
+time.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from tithe.selection.corpus.parquet import taken
+from tithe.selection.own_files import OwnPath
 
 Order = npt.NDArray[np.int64]
 
@@ -24,12 +25,11 @@ _BLOCK = 4096
 _BLOCK_BYTES = 16 << 20
 
 
-def lines_in_order(lines: Iterable[bytes], order: Order, spool: Path) -> Iterator[bytes]:
-    """The lines of the numbers `order`; `spool` is a file to use meanwhile."""
-    with spool.open("w+b") as file:
+def lines_in_order(lines: Iterable[bytes], order: Order, folder: OwnPath) -> Iterator[bytes]:
+    """The lines of the numbers `order`; `folder` says on which disk they lie meanwhile."""
+    with folder.nameless() as file:
         lengths = np.fromiter((file.write(line) for line in lines), np.int64)
         file.flush()
-        spool.unlink()
         starts = np.cumsum(lengths) - lengths
         for first in range(0, len(order), _BLOCK):
             block = order[first : first + _BLOCK]
@@ -37,10 +37,10 @@ def lines_in_order(lines: Iterable[bytes], order: Order, spool: Path) -> Iterato
                 yield os.pread(file.fileno(), length, start)
 
 
-def batches_in_order(batches: Iterable[pa.RecordBatch], order: Order, spool: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of the numbers `order`, in batches; `spool` is a file to use meanwhile."""
+def batches_in_order(batches: Iterable[pa.RecordBatch], order: Order, folder: OwnPath) -> Iterator[pa.RecordBatch]:
+    """The rows of the numbers `order`, in batches; `folder` says on which disk they lie meanwhile."""
     ends, rows = [0], [0]
-    with spool.open("w+b") as file:
+    with folder.nameless() as file:
         for batch in batches:
             # A stream for each batch: the dictionaries of one stream would have to be the same throughout.
             with pa.ipc.new_stream(file, batch.schema) as writer:
@@ -49,7 +49,6 @@ def batches_in_order(batches: Iterable[pa.RecordBatch], order: Order, spool: Pat
             rows.append(rows[-1] + batch.num_rows)
         file.flush()
         mapped = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    spool.unlink()
     held = [pa.ipc.open_stream(mapped.slice(start, end - start)).read_next_batch() for start, end in pairwise(ends)]
     block = max(1, min(_BLOCK, _BLOCK_BYTES * rows[-1] // ends[-1]))
     for first in range(0, len(order), block):

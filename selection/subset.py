@@ -6,7 +6,6 @@ import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -30,9 +29,9 @@ from tithe.selection.loss_scale import (
     scaled_messages,
     scaled_type,
 )
+from tithe.selection.own_files import OwnPath
 from tithe.selection.shapes import WeightsAs
 from tithe.selection.shuffled import batches_in_order, lines_in_order
-from tithe.selection.whole import beside
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
@@ -106,7 +105,7 @@ def write_subset(
     rows: Rows,
     weights: Weights,
     *,
-    path: Path,
+    path: OwnPath,
     format: Format,
     compression: Compression | None,
     weight_column: str,
@@ -123,7 +122,7 @@ def write_subset(
         corpus: what the rows are of.
         rows: overall rows.
         weights: read where `weights_as` is column or loss-scale.
-        path: a file in the run's own folder; another beside it is used meanwhile.
+        path: a new file in the run's own folder.
         format: of the output.
         compression: of JSONL.
         weight_column: name of the column of weights.
@@ -134,10 +133,9 @@ def write_subset(
         held, lines = np.unique(lines, return_inverse=True)
         rows, weights = rows[held], weights[held]
     weighted = _weighted(corpus, rows, weights)
-    spool = beside(path, ".spool")
     if format == "jsonl":
         found = _json(weighted, weights_as, weight_column)
-        _write_jsonl(found if lines is None else lines_in_order(found, lines, spool), path, compression)
+        _write_jsonl(found if lines is None else lines_in_order(found, lines, path.parent), path, compression)
         return
     schema = corpus.schema
     if schema is None:
@@ -150,7 +148,7 @@ def write_subset(
         raise TitheError("records without any field cannot become Parquet; write .jsonl")
     batches = (_record_batch(batch, part, schema, weights_as) for batch, part in weighted)
     try:
-        _write_parquet(schema, batches if lines is None else batches_in_order(batches, lines, spool), path)
+        _write_parquet(schema, batches if lines is None else batches_in_order(batches, lines, path.parent), path)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         reason = f"the selected records cannot become Parquet ({first_line(error)})"
         raise TitheError(f"{corpus.files[0].path}: {reason}; write .jsonl") from error
@@ -190,15 +188,15 @@ def _scaling(batch: Batch, i: int) -> Iterator[None]:
         raise TitheError(f"{batch.place(i)}: {error}") from error
 
 
-def _write_jsonl(lines: Iterable[bytes], path: Path, compression: Compression | None) -> None:
+def _write_jsonl(lines: Iterable[bytes], path: OwnPath, compression: Compression | None) -> None:
     with _compressed(path, compression) as out:
         for line in lines:
             out.write(line)
 
 
 @contextmanager
-def _compressed(path: Path, compression: Compression | None) -> Iterator[BinaryIO]:
-    with path.open("wb") as file:
+def _compressed(path: OwnPath, compression: Compression | None) -> Iterator[BinaryIO]:
+    with path.create() as file:
         if compression == "gzip":
             # No time and no name in the header: the same subset gives the same bytes.
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as out:
@@ -210,8 +208,8 @@ def _compressed(path: Path, compression: Compression | None) -> Iterator[BinaryI
             yield file
 
 
-def _write_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: Path) -> None:
-    with path.open("wb") as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+def _write_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: OwnPath) -> None:
+    with path.create() as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
         held: list[pa.RecordBatch] = []
         rows = size = 0
         for batch in batches:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.embedders.reading import check_regular_below
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Corpus, TextRule, check_field
 from tithe.selection.encode import usable_texts
@@ -122,10 +123,12 @@ def load_tokenizer(name: str) -> Any:
     """
     if importlib.util.find_spec("transformers") is None:
         raise TitheError(f"--tokenizer {name}: needs the extra: pip install 'tithe[model]'")
-    from transformers import AutoTokenizer
-
     local = Path(name).is_dir()
     try:
+        if local:
+            check_regular_below(Path(name))
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=local)
     except Exception as error:  # nearly anything: OSError, ValueError, a plain Exception of the tokenizers' own
         raise TitheError(f"--tokenizer {name}: cannot be loaded ({first_line(error)})") from error

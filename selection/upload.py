@@ -9,15 +9,16 @@ empty object `folder/`, so that the folder does not vanish with what was removed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tithe.selection.corpus.object_store import ObjectUrl
 from tithe.selection.corpus.storage import files_in, kind_of
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import OwnPath
+from tithe.selection.shard_names import is_shard
 
 
-def upload(files: Sequence[tuple[Path, ObjectUrl]], manifests: Sequence[tuple[Path, ObjectUrl]]) -> None:
-    """Upload files, and folders of files; then manifests. Older objects in these folders are removed.
+def upload(files: Sequence[tuple[OwnPath, ObjectUrl]], manifests: Sequence[tuple[OwnPath, ObjectUrl]]) -> None:
+    """Upload files, and folders of shards; then manifests. Older shards in these folders are removed.
 
     Raises TitheError where the store refuses or is lost.
     """
@@ -29,7 +30,7 @@ def upload(files: Sequence[tuple[Path, ObjectUrl]], manifests: Sequence[tuple[Pa
         for _, target in manifests:
             target.delete()
         for source, target in files:
-            if source.is_dir():
+            if source.is_folder():
                 _bring_folder(source, target, brought)
             else:
                 _bring(source, target, brought)
@@ -43,27 +44,27 @@ def upload(files: Sequence[tuple[Path, ObjectUrl]], manifests: Sequence[tuple[Pa
         raise TitheError(f"{target}: cannot be written ({error.strerror or error}); {what}") from error
 
 
-def _bring_folder(source: Path, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
+def _bring_folder(source: OwnPath, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
     older = files_in(target) if kind_of(target) == "folder" else []
-    new = [target.with_key(f"{target.key}/{file.name}") for file in sorted(source.iterdir())]
+    new = [target.with_key(f"{target.key}/{name}") for name in source.names()]
     for url in new:
         _bring(source / url.name, url, brought)
     for url in older:
-        if isinstance(url, ObjectUrl) and url not in new:
+        if isinstance(url, ObjectUrl) and url not in new and is_shard(url.name):
             url.delete()
 
 
-def _bring(source: Path, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
+def _bring(source: OwnPath, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
     brought.append(target)
-    with source.open("rb") as file:
+    with source.open() as file:
         target.write(file)
 
 
-def _missing_folders(files: Sequence[tuple[Path, ObjectUrl]]) -> list[ObjectUrl]:
+def _missing_folders(files: Sequence[tuple[OwnPath, ObjectUrl]]) -> list[ObjectUrl]:
     """The folders above objects that are not there, the innermost first."""
     above: set[ObjectUrl] = set()
     for source, target in files:
-        parts = target.key.split("/")[: None if source.is_dir() else -1]
+        parts = target.key.split("/")[: None if source.is_folder() else -1]
         above |= {target.with_key("/".join(parts[:end])) for end in range(1, len(parts) + 1)}
     return [folder for folder in sorted(above, key=lambda url: -len(url.key)) if kind_of(folder) is None]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tarfile
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,7 @@ def imports(path: Path) -> set[str]:
     ("folder", "allowed"),
     [
         ("cli", ("tithe.cli", "tithe.selection", "tithe.embedders")),
-        ("selection", ("tithe.selection", "tithe.embedders.base", "tithe.embedders.errors")),
+        ("selection", ("tithe.selection", "tithe.embedders.base", "tithe.embedders.errors", "tithe.embedders.reading")),
         ("embedders", ("tithe.embedders",)),
     ],
 )
@@ -87,6 +89,99 @@ def test_no_message_counts_things_in_brackets() -> None:
                 if isinstance(node, ast.JoinedStr):
                     text = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
                     assert "(s)" not in text, f"{path}:{node.lineno}: counted() has both numbers"
+
+
+# Where a file is opened to be written, or by its name, and why that is no door for links, pipes and devices. All else goes
+# through own_files.py and reading.py.
+OPENED_ELSEWHERE = {
+    ("cli/main.py", "open"): "a constant name: /dev/null",
+    ("selection/engines/ray_cluster.py", "open"): "a constant name: /dev/null",
+    ("selection/blas.py", "read_text"): "a constant name in /proc",
+    ("selection/stages.py", "read_text"): "a constant name in /proc",
+    ("selection/report/render.py", "read_text"): "a file of this package",
+    ("selection/api.py", "read_table"): "files of this process, in a new temporary folder",
+    ("selection/work/folder.py", "TemporaryFile"): "has no name",
+    ("selection/spilled.py", "TemporaryFile"): "has no name",
+    ("selection/losses/command.py", "TemporaryFile"): "has no name",
+    ("selection/corpus/storage.py", "OSFile"): "to be read, and checked before",
+    ("embedders/npy.py", "load"): "to be read, and checked before",
+}
+
+OPENERS = {"selection/own_files.py", "embedders/reading.py"}
+
+# Of Path and of modules; and functions that are often imported by their bare names.
+BY_NAME = {
+    *("read_text", "read_bytes", "write_text", "write_bytes", "tofile", "fromfile", "symlink_to", "hardlink_to"),
+    *("OSFile", "memory_map", "output_stream", "read_metadata", "savez", "truncate"),
+    *("os.open", "os.remove", "os.unlink", "os.rename", "os.replace", "os.mkdir", "os.makedirs", "os.rmdir"),
+    *("np.save", "np.load", "shutil.copy", "shutil.move"),
+}
+TEMPORARY = {"NamedTemporaryFile", "TemporaryFile", "mkstemp", "mkdtemp", "rmtree", "copy2", "copyfile", "copytree"}
+TABLES = {"write_table": 1, "ParquetWriter": 0, "CompressedOutputStream": 0}
+
+
+def opened_by_name(tree: ast.AST) -> Iterator[str]:
+    """Calls that open, make or remove a file or folder by its name."""
+    opened = {
+        item.optional_vars.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if isinstance(item.optional_vars, ast.Name)
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name, whole = ast.unparse(call.func), ast.unparse(call)
+        last = name.rpartition(".")[2]
+        texts = re.findall("'([^']*)'", whole)
+        target = ast.unparse(call.args[TABLES[last]]) if last in TABLES and len(call.args) > TABLES[last] else None
+        if (
+            last in TEMPORARY
+            or ("." in name and not BY_NAME.isdisjoint((name, last)))
+            or (last == "open" and any(re.fullmatch("[rwax+bt]{1,3}", text) for text in texts))
+            or (last == "memmap" and "r" not in texts)
+            or (last == "read_table" and "open_for_arrow(" not in whole)
+            or (target is not None and target not in opened and "PythonFile(" not in target)
+        ):
+            yield last
+
+
+def test_files_are_opened_in_two_places_only() -> None:
+    found = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+        if path.relative_to(ROOT).as_posix() not in OPENERS
+        for name in opened_by_name(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set(OPENED_ELSEWHERE), "open files of ours by OwnPath, others by open_regular"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "path.open('wb')",
+        "path.open(mode='a')",
+        "open(path, 'r+b')",
+        "open('x', 'rb')",
+        "path.write_text('x')",
+        "os.open(path, os.O_WRONLY)",
+        "np.memmap(path, mode='w+')",
+        "np.memmap(path, 'f4', 'r+')",
+        "np.memmap(path)",
+        "np.save(path, array)",
+        "np.load(path)",
+        "pq.write_table(table, path)",
+        "pq.ParquetWriter(path, schema)",
+        "pq.read_table(record.rows)",
+        "pa.OSFile(path, 'w')",
+        "shutil.copy(a, b)",
+        "shutil.move(a, b)",
+        "shutil.rmtree(folder)",
+        "tempfile.mkstemp(dir=folder)",
+    ],
+)
+def test_whatever_opens_a_file_by_its_name_is_seen(line: str) -> None:
+    assert [*opened_by_name(ast.parse(line))]
 
 
 def test_help_does_not_wait_for_the_heavy_libraries() -> None:

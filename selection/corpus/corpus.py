@@ -19,6 +19,7 @@ from tithe.selection.corpus.jsonl import read_jsonl
 from tithe.selection.corpus.parquet import parquet_schema, read_parquet, take_parquet
 from tithe.selection.corpus.some import some_records
 from tithe.selection.errors import TitheError, UsageError, printable
+from tithe.selection.own_files import OwnPath
 
 Rows = npt.NDArray[np.int64]
 
@@ -38,20 +39,20 @@ def open_corpus(
     compressed Parquet. A record of more than `max_record_size` bytes is a bad one. `notify` is told what was passed
     over, a line each. Raises TitheError and UsageError as `expand` does, and where Parquet schemas differ.
     """
-    files = []
+    files, folder = [], OwnPath(spool)
     for number, file in enumerate(expand(given, format=format, notify=notify)):
-        copy = spool / f"input-{number}"
+        copy = folder / f"input-{number}"
         if file.path == Path(STDIN):
             if stdin is None:
                 raise UsageError("-: there is no standard input")
-            with copy.open("wb") as out:
+            with copy.create() as out:
                 shutil.copyfileobj(stdin, out, CHUNK)
-            status = copy.stat()
-            file = InputFile(file.path, "jsonl", None, status.st_size, status.st_mtime_ns, copy)
+            status = copy.path.stat()
+            file = InputFile(file.path, "jsonl", None, status.st_size, status.st_mtime_ns, copy.path)
         elif file.format == "parquet" and file.compression:
-            with copy.open("wb") as out:
+            with copy.create() as out:
                 out.writelines(chunks(file))
-            file = with_spooled(file, copy)
+            file = with_spooled(file, copy.path)
         files.append(replace(file, max_record_size=max_record_size))
     return Corpus(files)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from tithe.embedders.reading import open_regular
 from tithe.selection.corpus.batch import MAX_RECORD_SIZE
 from tithe.selection.corpus.object_search import find
 from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
@@ -213,7 +214,7 @@ def _read_as(path: Place, format: Format | None) -> tuple[Format, Compression | 
 def _inspect(path: Path, format: Format | None) -> InputFile:
     chosen, compression = _read_as(path, format)
     try:
-        with path.open("rb"):
+        with open_regular(path):
             status = path.stat()
     except OSError as error:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error

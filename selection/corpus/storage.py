@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from tithe.embedders.reading import check_regular, open_regular
 from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, reason
 from tithe.selection.errors import TitheError, UsageError, first_line
 
@@ -42,14 +43,15 @@ def status_of(place: Place) -> Status:
 
 
 def open_binary(place: Place) -> BinaryIO:
-    """A file to read and seek in; raises OSError, and so does reading."""
-    return place.open() if isinstance(place, ObjectUrl) else place.open("rb")
+    """A regular file to read and seek in; raises OSError, and so does reading."""
+    return place.open() if isinstance(place, ObjectUrl) else open_regular(place)
 
 
 def open_for_arrow(place: Place) -> pa.NativeFile:
-    """A file for Arrow's readers; raises OSError, and so does reading: see `failure`."""
+    """A regular file for Arrow's readers; raises OSError, and so does reading: see `failure`."""
     if isinstance(place, ObjectUrl):
         return place.open_for_arrow()
+    check_regular(place)
     # By its bytes: Arrow takes a name that is no UTF-8 only so.
     return pa.OSFile(os.fsencode(place))
 

@@ -6,7 +6,6 @@ A range is looked after by whoever is told to work on the part of the same numbe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from tithe.selection.engines.exchange import collected, leave
 from tithe.selection.engines.scattered import Place, ScatteredHome, at, blocks_of
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import PerRecord, Positions
 
 
@@ -28,7 +28,7 @@ class Deal:
     """Where the second and each further range of keys begins; one range for each part."""
     starts: Positions
     """Of the parts."""
-    folder: Path
+    folder: OwnPath
 
     @property
     def parts(self) -> int:

@@ -6,7 +6,6 @@ A range of keys is looked after by whoever is told to work on the part of the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from tithe.selection.engines.part_facts import PlacedPart, Setup
 from tithe.selection.engines.part_work import text_keys
 from tithe.selection.engines.scattered import ScatteredHome, at
 from tithe.selection.frame.candidates import Candidates
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import Few, PerRecord, Positions
 
 COPIES = "copies"
@@ -35,8 +35,8 @@ class _Task:
     """Of those preferred."""
     starts: Positions
     """Of the parts."""
-    texts: Path
-    counts: Path
+    texts: OwnPath
+    counts: OwnPath
 
     @property
     def parts(self) -> int:

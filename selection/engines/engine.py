@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
+from tithe.embedders.reading import open_regular
 from tithe.selection.corpus import Corpus, InputFile, TextRule
 from tithe.selection.corpus.inputs import with_spooled
 from tithe.selection.embedded import Encoder
@@ -19,6 +20,7 @@ from tithe.selection.frame.marks import MarksBefore, read_marks
 from tithe.selection.groundwork import Groundwork, lay
 from tithe.selection.manifest import sha256_of_all
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.stages import Advance, Stages
 from tithe.selection.work.folder import WorkFolder, writing
 
@@ -121,8 +123,16 @@ class InParts:
         return lay_in_parts(options, corpus, rule, encoder, work, digests, stages, self._executor, self._part_bytes)
 
 
-def _moved(file: InputFile, folder: Path) -> InputFile:
+def _moved(file: InputFile, folder: OwnPath) -> InputFile:
     if file.spooled is None:
         return file
     with writing(folder):
-        return with_spooled(file, Path(shutil.move(file.spooled, folder / file.spooled.name)))
+        moved = folder / file.spooled.name
+        try:
+            OwnPath.of(file.spooled).replace(moved)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with open_regular(file.spooled) as source, moved.create() as out:
+                shutil.copyfileobj(source, out)
+        return with_spooled(file, moved.path)

@@ -6,27 +6,27 @@ destination takes it from all files. Either may be done again, since a machine w
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.engines.kept import keep, kept
+from tithe.selection.own_files import OwnPath
 
 Destinations = npt.NDArray[np.int64]
 
 _SENT, _ENDS = "sent", "ends"
 
 
-def leave(folder: Path, source: int, rows: npt.NDArray[Any], destinations: Destinations, count: int) -> None:
+def leave(folder: OwnPath, source: int, rows: npt.NDArray[Any], destinations: Destinations, count: int) -> None:
     """Leave rows, shape (m,), for the destinations, from range(`count`), that each is meant for."""
     order = np.argsort(destinations, kind="stable")
     keep(folder / str(source), _SENT, rows[order])
     keep(folder / str(source), _ENDS, np.searchsorted(destinations[order], np.arange(count + 1)))
 
 
-def collected(folder: Path, sources: int, destination: int) -> npt.NDArray[Any]:
+def collected(folder: OwnPath, sources: int, destination: int) -> npt.NDArray[Any]:
     """What all sources left for a destination, in their order."""
     found = []
     for source in range(sources):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,19 @@ import numpy.typing as npt
 from tithe.selection import clustering
 from tithe.selection.cells import SearchQuality
 from tithe.selection.clustering import Clustering
-from tithe.selection.embedded import read_facts
+from tithe.selection.embedded import LENGTHS, read_facts, save_facts
 from tithe.selection.engines import part_facts, part_work
 from tithe.selection.engines.crew import Crew
 from tithe.selection.engines.laying_embeddings import ScatteredEmbeddings
 from tithe.selection.engines.part_facts import Assigned, PlacedPart, Records
 from tithe.selection.engines.scattered import LABELS, ScatteredHome
 from tithe.selection.errors import TitheError
-from tithe.selection.groundwork import find_centroids, save_array
+from tithe.selection.groundwork import find_centroids
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.plan import Plan
 from tithe.selection.stages import Stages
+from tithe.selection.work.arrays import load_array, save_array
 from tithe.selection.work.folder import WorkFolder, writing
 
 Vectors = npt.NDArray[np.float32]
@@ -131,11 +132,11 @@ def _without_records(
     return Clustering(np.empty(0, np.int32), np.empty(0, np.float32), centres, vectors, cost, quality)
 
 
-def _placed(crew: Crew, known: Sequence[Records], folders: Sequence[str], work: WorkFolder) -> list[PlacedPart]:
+def _placed(crew: Crew, known: Sequence[Records], folders: Sequence[OwnPath], work: WorkFolder) -> list[PlacedPart]:
     places: list[PlacedPart] = []
     start = first_row = 0
     for part, was, folder in zip(crew.parts, known, folders, strict=True):
-        places.append(PlacedPart(part, start, first_row, was, folder, str(part_facts.scratch_of(work.scratch, part))))
+        places.append(PlacedPart(part, start, first_row, was, folder, part_facts.scratch_of(work.scratch, part)))
         start, first_row = start + was.usable, first_row + was.rows
     return places
 
@@ -150,24 +151,34 @@ def _keep(work: WorkFolder, key: Mapping[str, Any], made: LaidClusters) -> None:
             "cost": clusters.cost,
             "search": clusters.search and asdict(clusters.search),
             "parts": [
-                {**asdict(place.known), "bad": place.known.bad.tolist(), "folder": Path(place.folder).name}
+                {
+                    **asdict(place.known),
+                    "bad": place.known.bad.tolist(),
+                    "lengths": place.known.lengths and place.known.lengths.parent.name,
+                    "folder": place.folder.name,
+                }
                 for place in made.places
             ],
         }
-        part_work.save_facts(folder, facts)
+        save_facts(folder, facts)
 
 
-def _loaded(crew: Crew, work: WorkFolder, entry: Path) -> LaidClusters | None:
+def _loaded(crew: Crew, work: WorkFolder, entry: OwnPath) -> LaidClusters | None:
     """What `_keep` left, unless a part of it is gone."""
-    facts = read_facts(entry)
+    facts, here = read_facts(entry), work.path.absolute()
     known, folders = [], []
     for part in facts["parts"]:
-        folder = work.path.absolute() / part.pop("folder")
-        if not folder.is_dir():
+        folder, lengths = here / part.pop("folder"), part.pop("lengths")
+        if not folder.is_folder():
             return None
-        folders.append(str(folder))
-        known.append(Records(**{**part, "bad": np.array(part["bad"], np.int64), "places": tuple(part["places"])}))
-    centres, vectors = (np.load(entry / f"{name}.npy", allow_pickle=False) for name in _ARRAYS)
+        folders.append(folder)
+        known.append(
+            Records(
+                **{**part, "bad": np.array(part["bad"], np.int64), "places": tuple(part["places"])},
+                lengths=None if lengths is None else here / lengths / LENGTHS,
+            )
+        )
+    centres, vectors = (load_array(entry / f"{name}.npy") for name in _ARRAYS)
     search = facts["search"] and SearchQuality(**facts["search"])
     clusters = _without_records(centres, vectors, facts["cost"], search)
     return LaidClusters(_placed(crew, known, folders, work), clusters, found=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from tithe.selection.frame.groups import Groups, check_number, check_values
 from tithe.selection.frame.marks import MarkReader, Marks, MarksBefore, ReadMarks
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.stages import Stages
 from tithe.selection.work.folder import WorkFolder
 
@@ -88,7 +88,7 @@ def read_marks_in_parts(
     return ScatteredMarks(bool(conditions), options.group_by, found)
 
 
-def _read(part: Part, scratch: Path, options: Options) -> _PartMarks:
+def _read(part: Part, scratch: OwnPath, options: Options) -> _PartMarks:
     """Leave the marks of a part in its scratch."""
     reader, folder = MarkReader(options), scratch_of(scratch, part)
     reader.read(Corpus([part.file]), lambda count: None)
@@ -102,7 +102,7 @@ def _read(part: Part, scratch: Path, options: Options) -> _PartMarks:
 
 def _place(place: PlacedPart, numbers: npt.NDArray[np.uint16], flagged: bool, grouped: bool) -> None:
     """Leave them again, of the usable records, groups by the numbers that they have in all parts."""
-    bad, folder = place.known.bad, Path(place.scratch)
+    bad, folder = place.known.bad, place.scratch
     if flagged:
         place.keep(FLAGS, np.delete(kept(folder, _READ_FLAGS), bad))
     if grouped:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,9 @@ from tithe.selection.engines.kept import OPEN, found_by_all, keep, kept
 from tithe.selection.engines.parts import Part
 from tithe.selection.engines.scattered import DISTANCES, LABELS
 from tithe.selection.options import Options
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import PerRecord
+from tithe.selection.work.arrays import map_numbers
 
 Rows = npt.NDArray[np.int64]
 
@@ -34,7 +35,7 @@ class Setup:
     rule: TextRule | None
     encoder: RecordEncoder | None
     """One that finds vectors in the records; None where texts are encoded."""
-    work: Path
+    work: OwnPath
     key: Mapping[str, Any]
     """What the embeddings of the corpus depend on."""
 
@@ -66,7 +67,7 @@ class Records:
     """Texts that were given to the encoder."""
     kept: bool = False
     """Whether the embeddings were in the work folder."""
-    lengths: str | None = None
+    lengths: OwnPath | None = None
     """The file with the characters of each text."""
     empty: int = 0
     """Records whose text is empty."""
@@ -97,9 +98,9 @@ class PlacedPart:
     start: int
     first_row: int
     known: Records
-    folder: str
+    folder: OwnPath
     """Where its labels and distances are."""
-    scratch: str
+    scratch: OwnPath
     """Where quantities are that only this run needs."""
 
     def __str__(self) -> str:
@@ -115,11 +116,11 @@ class PlacedPart:
             return _OverallRows(self.known, self.first_row)
         if name == LENGTHS:
             return lengths_in(self.known.lengths)
-        return kept(Path(self.folder if name in (LABELS, DISTANCES) else self.scratch), name)
+        return kept(self.folder if name in (LABELS, DISTANCES) else self.scratch, name)
 
     def keep(self, name: str, values: npt.NDArray[Any]) -> None:
         """Leave a quantity of the records in the scratch."""
-        keep(Path(self.scratch), name, values)
+        keep(self.scratch, name, values)
 
     def positions(self, rows: Rows) -> Rows:
         """Where the usable records are among some overall rows of the part, ascending."""
@@ -148,14 +149,14 @@ def bad_of(known: Records) -> BadRecords:
 
 
 @lru_cache(OPEN)
-def lengths_in(path: str | None) -> PerRecord:
+def lengths_in(path: OwnPath | None) -> PerRecord:
     """Characters of each text, of the file that has them; see Records."""
     if path is None:
         return np.empty(0, np.uint32)  # of no records
     with found_by_all(path):
-        return np.memmap(path, np.uint32, "r")
+        return map_numbers(path, np.uint32)
 
 
-def scratch_of(folder: Path, part: Part) -> Path:
+def scratch_of(folder: OwnPath, part: Part) -> OwnPath:
     """Where a part's quantities lie that only this run needs."""
     return folder / str(part.number)

@@ -4,12 +4,9 @@ work folder, which all machines share. A part that is done again, since a machin
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +18,7 @@ from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import BadRecord, Batch, Corpus
 from tithe.selection.corpus.storage import Place
-from tithe.selection.embedded import FACTS, Embedded, embed, find, find_whole
+from tithe.selection.embedded import LENGTHS, Embedded, embed, find, find_whole
 from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, over_blocks, summed_over
 from tithe.selection.encode import usable_texts
 from tithe.selection.engines.kept import keep, kept
@@ -39,12 +36,13 @@ from tithe.selection.engines.part_facts import (
 from tithe.selection.engines.parts import Part
 from tithe.selection.engines.scattered import DISTANCES, LABELS
 from tithe.selection.errors import TitheError
-from tithe.selection.groundwork import save_array
 from tithe.selection.manifest import sha256
 from tithe.selection.nearest import Search
+from tithe.selection.own_files import OwnPath
 from tithe.selection.stages import Stages
 from tithe.selection.tokens import but_late, count_tokens
-from tithe.selection.work.folder import WorkFolder, writing
+from tithe.selection.work.arrays import load_array, save_array
+from tithe.selection.work.folder import WorkFolder, drop, writing
 from tithe.selection.work.shards import Keys
 
 Rows = npt.NDArray[np.int64]
@@ -221,7 +219,7 @@ def centred(
     known: Records,
     renumbered: npt.NDArray[np.int32],
     centres: Vectors,
-) -> str:
+) -> OwnPath:
     """Measure the distances to the centres; the folder with the labels and distances.
 
     `renumbered` says which cluster each centroid is.
@@ -233,7 +231,7 @@ def centred(
             before = work.find("labels", key)
             if before is None:
                 raise TitheError(f"{work.path}: lost what this run had written there; run again")
-            labels = renumbered[np.load(before / "labels.npy", allow_pickle=False)]
+            labels = renumbered[load_array(before / "labels.npy")]
 
             def labelled() -> Iterator[tuple[Vectors, npt.NDArray[np.int32]]]:
                 start = 0
@@ -248,8 +246,8 @@ def centred(
                 save_array(folder / f"{DISTANCES}.npy", np.concatenate(distances))
             entry = work.find("clusters", key)
             assert entry is not None
-            shutil.rmtree(before, ignore_errors=True)
-        return str(entry)
+            drop(before)
+        return entry
 
 
 def taken(place: PlacedPart, rows: Rows, fields: Sequence[str] | None) -> list[Batch]:
@@ -259,7 +257,7 @@ def taken(place: PlacedPart, rows: Rows, fields: Sequence[str] | None) -> list[B
     return list(corpus.take(rows, fields))
 
 
-def tokens(part: Part, known: Records, scratch: Path, setup: Setup) -> int:
+def tokens(part: Part, known: Records, scratch: OwnPath, setup: Setup) -> int:
     """Count the tokens of the records of a part, which are left in its scratch; their sum."""
     corpus = Corpus([part.file])
     corpus.remember_rows([known.rows])
@@ -271,7 +269,7 @@ def tokens(part: Part, known: Records, scratch: Path, setup: Setup) -> int:
 
 def place_tokens(place: PlacedPart, before: Records) -> None:
     """Leave the tokens of those records that turned out usable; `before` is what was known when they were counted."""
-    counts = kept(Path(place.scratch), _COUNTED)
+    counts = kept(place.scratch, _COUNTED)
     place.keep(TOKENS, but_late(counts, before.bad, place.known.bad))
 
 
@@ -300,11 +298,6 @@ def text_keys(part: Part, setup: Setup, known: Records) -> Keys:
     with _opened(part, setup, known) as (_, _, embeddings):
         assert isinstance(embeddings, KeptEmbeddings), "there are texts"
         return embeddings.text_keys()
-
-
-def save_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Facts of an entry, as `read_facts` reads them. Raises OSError."""
-    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -336,15 +329,9 @@ def _known(corpus: Corpus, bad: BadRecords, embedded: Embedded | None = None) ->
     known = Records(corpus.row_count(), bad.rows(), tuple(bad.places))
     if embedded is None:
         return known
-    lengths = embedded.lengths.filename if isinstance(embedded.lengths, np.memmap) else None
     kept = embedded.reused == ("embeddings",)
-    return replace(
-        known,
-        encoded=embedded.encoded,
-        kept=kept,
-        lengths=None if lengths is None else str(lengths),
-        empty=embedded.empty,
-    )
+    lengths = None if embedded.entry is None else embedded.entry / LENGTHS
+    return replace(known, encoded=embedded.encoded, kept=kept, lengths=lengths, empty=embedded.empty)
 
 
 def _clusters_of(part: Part, key: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ So the line along which they are drawn lies in one piece in each range, as the c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from tithe.selection.engines.along import MassesAlong, RememberedPlaces
 from tithe.selection.engines.dealing import Deal, dealt_out
 from tithe.selection.engines.kept import keep, kept
 from tithe.selection.engines.scattered import Place, ScatteredHome, blocks_of
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import Few, PerRecord, Positions, cumulated_over
 
 Floats = npt.NDArray[np.float64]
@@ -78,14 +78,14 @@ class _Range:
 
     start: int
     records: int
-    folder: Path
+    folder: OwnPath
 
     def quantity(self, name: str) -> npt.NDArray[np.float64] | Positions:
         """See Place."""
         return kept(self.folder, name)
 
 
-def _sorted(deal: Deal, number: int) -> Path:
+def _sorted(deal: Deal, number: int) -> OwnPath:
     return deal.folder / f"sorted-{number}"
 
 

@@ -6,19 +6,19 @@ by part, by an Executor; what comes back is combined in the order of the parts.
 
 from __future__ import annotations
 
-import tempfile
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import reduce
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.engines.executor import Executor
+from tithe.selection.own_files import OwnPath
 from tithe.selection.per_record import (
     BLOCK,
     Derived,
@@ -86,7 +86,7 @@ class Scattered:
 class ScatteredHome:
     """The parts of a corpus, and who works on them; see `per_record.Home`."""
 
-    def __init__(self, executor: Executor, places: Sequence[Place], scratch: Path | None = None) -> None:
+    def __init__(self, executor: Executor, places: Sequence[Place], scratch: OwnPath | None = None) -> None:
         """`places` are those of all parts, in the order of their records; `scratch` is a folder that they share."""
         self.executor = executor
         self._places = places
@@ -157,10 +157,12 @@ class ScatteredHome:
         shared = self.share(task)
         return list(self.executor.map(function, ((place, shared) for place in self._places)))
 
-    def new_folder(self) -> Path:
+    def new_folder(self) -> OwnPath:
         """A folder of their scratch, for a use of its own."""
         assert self._scratch is not None, "parts that exchange anything share a scratch"
-        return Path(tempfile.mkdtemp(dir=self._scratch))
+        folder = self._scratch / secrets.token_hex(8)
+        folder.make()
+        return folder
 
     def _looked_up(self, name: str, positions: Positions) -> npt.NDArray[Any]:
         # Where nothing is asked for, somebody must still say what it would be.

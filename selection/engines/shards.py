@@ -5,8 +5,6 @@ Whoever works on a part writes its shard into the run's own folder, which all ma
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +12,10 @@ from tithe.selection.corpus import Corpus, Format
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.part_facts import PlacedPart
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.shapes import WeightsAs, line_order
+from tithe.selection.shard_names import shard_name
 from tithe.selection.subset import write_subset
-from tithe.selection.whole import sync
 
 Rows = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
@@ -28,7 +27,7 @@ def write_shards(
     rows: Rows,
     weights: Weights,
     *,
-    folder: Path,
+    folder: OwnPath,
     format: Format,
     weight_column: str,
     weights_as: WeightsAs,
@@ -39,7 +38,7 @@ def write_shards(
 
     `repeats` say how often each of them comes; then the lines of a shard are in random order, by `seed`.
     """
-    folder.mkdir()
+    folder.make()
     if repeats is not None:
         rows, weights, repeats = rows[repeats > 0], weights[repeats > 0], repeats[repeats > 0]
     calls = (
@@ -57,16 +56,16 @@ def write_shards(
         for place, some in corpus.in_parts(rows)
     )
     for shard in corpus.executor.map(_write_shard, calls):
-        if not (folder / shard).exists():
+        if (folder / shard).status() is None:
             raise TitheError(f"{folder.parent}: is not shared by all machines of the cluster; name another with -o")
-    sync(folder)
+    folder.sync()
 
 
 def _write_shard(
     place: PlacedPart,
     rows: Rows,
     weights: Weights,
-    folder: Path,
+    folder: OwnPath,
     format: Format,
     weight_column: str,
     weights_as: WeightsAs,
@@ -75,22 +74,23 @@ def _write_shard(
 ) -> str:
     corpus = Corpus([place.part.file], place.first_row)
     corpus.remember_rows([place.known.rows])
-    name = f"part-{place.part.number:05}.{format}"
-    if not folder.is_dir():
+    path = folder / shard_name(place.part.number, format)
+    if not folder.is_folder():
         raise TitheError(f"{folder}: is not found by every worker; -o must lie in a folder that all of them share")
     lines = None
     if repeats is not None:
         lines = line_order(repeats, np.random.default_rng([*seed, place.part.number]))
+    path.unlink()  # unfinished, by somebody who was lost
     write_subset(
         corpus,
         rows,
         weights,
-        path=folder / name,
+        path=path,
         format=format,
         compression=None,
         weight_column=weight_column,
         weights_as=weights_as,
         lines=lines,
     )
-    sync(folder / name)
-    return name
+    path.sync()
+    return path.name

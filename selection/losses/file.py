@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.embedders.reading import check_regular
 from tithe.selection.corpus import BadRecord, Corpus, open_corpus
 from tithe.selection.corpus.object_store import is_url, shown
 from tithe.selection.errors import TitheError
@@ -22,8 +23,13 @@ class FileLoss:
     field: str | None = None
 
     def __init__(self, path: str) -> None:
-        if not Path(path).is_file():  # now, not after the long work
-            raise TitheError(f"--loss file:{shown(path)}: no such file{' on this machine' if is_url(path) else ''}")
+        try:  # now, not after the long work
+            check_regular(Path(path))
+        except FileNotFoundError as error:
+            where = " on this machine" if is_url(path) else ""
+            raise TitheError(f"--loss file:{shown(path)}: no such file{where}") from error
+        except OSError as error:
+            raise TitheError(f"--loss file:{shown(path)}: {error.strerror}") from error
         self._path = path
         self.asked = 0
 

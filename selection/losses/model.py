@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.embedders.reading import check_regular_below
 from tithe.selection.corpus import BadText, Corpus, choose_rule
 from tithe.selection.corpus.dialogue import dialogue
 from tithe.selection.errors import TitheError, UsageError
@@ -246,6 +247,10 @@ def _checked_path(model: str) -> str:
         if model.startswith((".", "/", "~")) or model.count("/") > 1:
             raise TitheError(f"--loss model:{model}: no such folder")
         return model
+    try:
+        check_regular_below(folder)
+    except OSError as error:
+        raise TitheError(f"--loss model:{model}: {error.filename}: {error.strerror}") from error
     if not (folder / "config.json").is_file():
         raise TitheError(f"--loss model:{model}: the folder holds no config.json, so no model")
     if not any(folder.glob("*.safetensors")):

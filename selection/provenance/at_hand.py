@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from tithe.selection.corpus.object_store import ObjectUrl
 from tithe.selection.corpus.storage import Place, kind_of
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.provenance.reach import Reach
 from tithe.selection.provenance.record import ENDING, Record, read_record
 from tithe.selection.whole import beside
@@ -66,5 +67,5 @@ def _fetched(manifest: ObjectUrl, folder: Path, reach: Reach) -> Record:
 def _copy(url: ObjectUrl, to: Path) -> None:
     with url.open() as source:
         to.parent.mkdir(exist_ok=True)
-        with to.open("wb") as out:
+        with OwnPath.of(to).create() as out:
             shutil.copyfileobj(source, out)

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tithe.embedders.reading import open_regular
 from tithe.selection.corpus.object_store import is_url
 from tithe.selection.errors import TitheError, printable
 from tithe.selection.manifest import SCHEMA_VERSION
@@ -144,7 +145,8 @@ def read_record(path: Path, reach: Reach) -> Record:
 def read_bytes(path: Path) -> bytes:
     """The bytes of a manifest; raises TitheError where it cannot be read."""
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise TitheError(f"{path}: cannot be read ({error.strerror})") from error
 

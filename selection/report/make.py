@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tithe.selection.errors import UsageError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.provenance.record import Record
 from tithe.selection.report.content import page
 from tithe.selection.report.files import open_selection
@@ -23,4 +24,4 @@ def make_report(record: Record, output: Path, *, overwrite: bool) -> None:
     files = open_selection(record)
     if output.resolve() in {file.resolve() for file in files.paths()}:
         raise UsageError(f"{output}: is a file of the selection; choose another name for the page")
-    write_whole(output, render(template, page(files)))
+    write_whole(OwnPath.of(output), render(template, page(files)))

@@ -6,18 +6,19 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from tithe.selection.own_files import OwnPath
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, waiting: Callable[[], object] | None = None) -> Iterator[None]:
+def locked(path: OwnPath, *, shared: bool = False, waiting: Callable[[], object] | None = None) -> Iterator[None]:
     """Hold a lock on the file `path`, made where it is missing, while the block runs.
 
     Where another process holds it, `waiting` is called once and the lock waited for; without `waiting`,
-    BlockingIOError is raised. Raises OSError where the file cannot be opened.
+    BlockingIOError is raised. Raises OSError where the file cannot be opened, NotOurs where it is a link.
     """
     mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    descriptor = path.descriptor(os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(descriptor, mode | fcntl.LOCK_NB)

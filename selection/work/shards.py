@@ -2,25 +2,26 @@
 
 A shard is a sequence of frames, each a header, `count` keys of 16 bytes and `count` vectors. The header carries its
 own checksum and that of what follows. A run that is killed leaves at most one unfinished frame, the last one of the
-last shard; whoever opens the shards for writing next cuts it off.
+last shard; whoever writes next cuts it off. Until then shards are only open to be read.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.parallel import ordered_map
 
 Keys = npt.NDArray[np.uint8]
@@ -36,7 +37,7 @@ _HEADER = struct.Struct("<4sIII16sI")  # magic, count, dimensions, bytes of a nu
 # A shard that is this long gets no more frames.
 SHARD_BYTES = 1 << 30
 
-_SUFFIX = ".shard"
+_NAME = re.compile(r"(\d{6,})\.shard")
 
 
 @dataclass(frozen=True)
@@ -60,33 +61,40 @@ class _Frame:
 class Shards:
     """The shards of a folder. Rows number the vectors of all frames, in the order of writing."""
 
-    def __init__(self, folder: Path, dtype: StoreDtype, *, notify: Callable[[str], object]) -> None:
-        """Open what is there. `notify` is told of what is damaged, a line each."""
+    def __init__(self, folder: OwnPath, dtype: StoreDtype, *, notify: Callable[[str], object]) -> None:
+        """Open what is there. `notify` is told of what is damaged, a line each. Raises NotOurs for links."""
         self._folder = folder
         self._dtype = np.dtype(dtype)
         self._notify = notify
         self._files: list[int] = []
-        self._paths: list[Path] = []
+        self._writing: int | None = None
+        """Of the last shard, once it is written to."""
+        self._paths: list[OwnPath] = []
         self._ends: list[int] = []
         self._frames: list[_Frame] = []
         self._starts: Rows | None = None
         self._checked: dict[int, bool] = {}
         self.count = 0
         self.dimensions: int | None = None
-        for path in sorted(folder.glob(f"*{_SUFFIX}")):
-            self._scan(path)
+        for name in sorted(filter(_NAME.fullmatch, folder.names())):
+            self._scan(folder / name)
 
     def close(self) -> None:
         """Close the files."""
+        self._end_writing()
         for file in self._files:
             os.close(file)
         self._files = []
 
     def cut_unfinished(self) -> None:
         """Cut off what follows the last whole frame of each shard. Only for the one who may write."""
-        for path, end in zip(self._paths, self._ends, strict=True):
-            if path.stat().st_size > end:
-                os.truncate(path, end)
+        for path, file, end in zip(self._paths, self._files, self._ends, strict=True):
+            if os.fstat(file).st_size > end and _has_one_name(file):
+                writing = path.descriptor(os.O_WRONLY)
+                try:
+                    os.ftruncate(writing, end)
+                finally:
+                    os.close(writing)
 
     def append(self, keys: Keys, vectors: Vectors) -> None:
         """Add a frame: keys of shape (m, 16), vectors of shape (m, d), m >= 1. After an OSError nothing is added."""
@@ -95,9 +103,11 @@ class Shards:
         content = keys.tobytes() + _converted(vectors, self._dtype).tobytes()
         head = _HEADER.pack(_MAGIC, len(keys), self.dimensions, self._dtype.itemsize, _digest(content), 0)
         head = head[:-4] + struct.pack("<I", zlib.crc32(head[:-4]))
-        if not self._ends or self._ends[-1] >= SHARD_BYTES:
+        if not self._ends or self._ends[-1] >= SHARD_BYTES or not _has_one_name(self._files[-1]):
             self._begin_shard()
-        file, end = self._files[-1], self._ends[-1]
+        if self._writing is None:
+            self._writing = self._paths[-1].descriptor(os.O_WRONLY)
+        file, end = self._writing, self._ends[-1]
         try:
             _write(file, head + content, end)
         except OSError:
@@ -142,11 +152,9 @@ class Shards:
         right = np.array([self._checked[number] for number in distinct.tolist()], bool)
         return right[np.searchsorted(distinct, frames)]
 
-    def _scan(self, path: Path) -> None:
+    def _scan(self, path: OwnPath) -> None:
         """Take in the frames of a shard, as far as their headers are whole."""
-        self._files.append(os.open(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY))
-        self._paths.append(path)
-        self._ends.append(0)
+        self._open(path, os.O_RDONLY)
         size = os.fstat(self._files[-1]).st_size
         while (offset := self._ends[-1]) < size:
             head = os.pread(self._files[-1], _HEADER.size, offset)
@@ -159,9 +167,17 @@ class Shards:
             self._add_frame(offset, count, length)
 
     def _begin_shard(self) -> None:
-        number = int(self._paths[-1].stem) + 1 if self._paths else 0
-        path = self._folder / f"{number:06d}{_SUFFIX}"
-        self._files.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644))
+        last = _NAME.fullmatch(self._paths[-1].name) if self._paths else None
+        self._end_writing()
+        self._open(self._folder / f"{int(last[1]) + 1 if last else 0:06d}.shard", os.O_RDONLY | os.O_CREAT | os.O_EXCL)
+
+    def _end_writing(self) -> None:
+        if self._writing is not None:
+            os.close(self._writing)
+            self._writing = None
+
+    def _open(self, path: OwnPath, flags: int) -> None:
+        self._files.append(path.descriptor(flags))
         self._paths.append(path)
         self._ends.append(0)
 
@@ -229,6 +245,11 @@ def _write(file: int, content: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(file, view, offset)
         view, offset = view[written:], offset + written
+
+
+def _has_one_name(file: int) -> bool:
+    """Whether a file has no other name: under that, it may be a backup's, or anybody's."""
+    return os.fstat(file).st_nlink == 1
 
 
 def _digest(content: bytes) -> bytes:

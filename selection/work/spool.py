@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -11,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.clustering import BLOCK
+from tithe.selection.own_files import OwnPath
+from tithe.selection.work.arrays import map_numbers
 
 Vectors = npt.NDArray[np.float32]
 
@@ -21,14 +22,14 @@ class Spool:
     A context manager while it is written; read it afterwards.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: OwnPath) -> None:
         self._path = path
         self._file: BinaryIO | None = None
         self.count = 0
         self.dimensions = 0
 
     @classmethod
-    def written(cls, path: Path, count: int, dimensions: int) -> Spool:
+    def written(cls, path: OwnPath, count: int, dimensions: int) -> Spool:
         """A spool that was written before."""
         spool = cls(path)
         spool.count, spool.dimensions = count, dimensions
@@ -42,7 +43,7 @@ class Spool:
         self.count += len(vectors)
 
     def __enter__(self) -> Spool:
-        self._file = self._path.open("wb")
+        self._file = self._path.create()
         return self
 
     def __exit__(
@@ -54,7 +55,7 @@ class Spool:
 
     def blocks(self) -> Iterator[Vectors]:
         """All rows, in blocks of BLOCK rows (the last one shorter)."""
-        with self._path.open("rb") as file:
+        with self._path.open() as file:
             for start in range(0, self.count, BLOCK):
                 block = np.empty((min(BLOCK, self.count - start), self.dimensions), np.float32)
                 file.readinto(block.data)  # type: ignore[arg-type]
@@ -64,4 +65,4 @@ class Spool:
         """Some rows, shape (len(rows), d)."""
         if not self.count:
             return np.empty((0, self.dimensions), np.float32)
-        return np.array(np.memmap(self._path, np.float32, "r", shape=(self.count, self.dimensions))[rows])
+        return np.array(map_numbers(self._path, np.float32).reshape(self.count, self.dimensions)[rows])

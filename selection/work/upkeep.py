@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import NotOurs, OwnPath
 from tithe.selection.sizes import counted
-from tithe.selection.work.folder import KEY, LOCK, VECTORS, is_whole
+from tithe.selection.work.folder import KEY, LOCK, MARKER, VECTORS, is_entry, is_whole, key_of, remove
 from tithe.selection.work.locks import locked
 from tithe.selection.work.shards import Shards
 
@@ -26,7 +26,7 @@ Advance = Callable[[int], object]
 class Item:
     """The vectors of an encoder, or what was made of a corpus."""
 
-    path: Path
+    path: OwnPath
     kind: str
     """`embeddings`, `records`, `centroids` or `clusters`."""
     size: int
@@ -34,10 +34,12 @@ class Item:
     used: float
     """When it was last used, in seconds since 1970."""
     key: dict[str, Any]
-    """What it was made of; empty where that cannot be read."""
+    """What it was made of; empty where it does not carry that, and may not be ours."""
 
     def describe(self) -> str:
         """In a few words."""
+        if not self.key:
+            return "does not carry its key"
         if self.kind == VECTORS:
             encoder = self.key.get("encoder", {})
             name = " ".join(str(encoder[field]) for field in ("name", "model") if field in encoder)
@@ -48,11 +50,14 @@ class Item:
 
 
 def items(folder: Path) -> list[Item]:
-    """What `folder` holds, the last used first."""
-    paths = [path.parent for path in folder.glob(f"*/{KEY}")] + [
-        path.parent for path in folder.glob(f"{VECTORS}/*/{KEY}")
-    ]
-    return sorted((_item(path) for path in paths), key=lambda item: (-item.used, item.path))
+    """What `folder` holds, the last used first. Raises NotOurs where it is no work folder."""
+    work = OwnPath(folder)
+    MARKER.check(work)
+    vectors = work / VECTORS
+    paths = [work / name for name in work.names() if is_entry(name)]
+    paths += [vectors / name for name in vectors.names()] if vectors.status() is not None else []
+    found = (_item(path) for path in paths if path.is_folder())
+    return sorted(found, key=lambda item: (-item.used, item.path.parts))
 
 
 def verify(folder: Path, notify: Callable[[str], object], advance: Advance) -> int:
@@ -63,15 +68,10 @@ def verify(folder: Path, notify: Callable[[str], object], advance: Advance) -> i
     damaged = 0
     with using(folder, shared=True):
         for item in items(folder):
-            if item.kind == VECTORS:
-                told: list[str] = []
-                _check_shards(item, told.append)
-                for line in told:
-                    notify(line)
-                damaged += bool(told)
-            elif not is_whole(item.path):
-                notify(f"{item.path}: is damaged")
-                damaged += 1
+            told = _damage(item)
+            for line in told:
+                notify(line)
+            damaged += bool(told)
             advance(item.size)
     return damaged
 
@@ -79,10 +79,11 @@ def verify(folder: Path, notify: Callable[[str], object], advance: Advance) -> i
 def prune(folder: Path, *, unused_days: float | None = None, max_size: int | None = None) -> list[Item]:
     """Remove what was not used for `unused_days`, then the longest unused until `max_size` bytes are left at most.
 
-    Neither given, remove everything. Returns what was removed. Raises TitheError where a run is using the folder.
+    Neither given, remove everything. What does not carry its key is left alone. Returns what was removed. Raises
+    TitheError where a run is using the folder, or it is no work folder.
     """
     with using(folder, shared=False):
-        found = items(folder)
+        found = [item for item in items(folder) if item.key]
         gone = found if unused_days is None and max_size is None else []
         if unused_days is not None:
             gone = [item for item in found if item.used < time.time() - 86400 * unused_days]
@@ -91,7 +92,7 @@ def prune(folder: Path, *, unused_days: float | None = None, max_size: int | Non
             total = np.cumsum([item.size for item in kept])
             gone = gone + [item for item, size in zip(kept, total, strict=True) if size > max_size]
         for item in gone:
-            shutil.rmtree(item.path)
+            remove(item.path)
     return gone
 
 
@@ -99,25 +100,39 @@ def prune(folder: Path, *, unused_days: float | None = None, max_size: int | Non
 def using(folder: Path, *, shared: bool) -> Iterator[None]:
     """Keep runs of tithe from changing `folder`, or from using it at all, while the block runs.
 
-    Raises TitheError where there is no such folder, and unless `shared` where a run is using it.
+    Raises TitheError where there is no such folder, or it is no work folder, and unless `shared` where a run uses it.
     """
     if not folder.is_dir():
         raise TitheError(f"{folder}: there is no such folder; nothing has been kept")
+    MARKER.claim(OwnPath(folder))
     try:
-        with locked(folder / LOCK, shared=shared):
+        with locked(OwnPath(folder) / LOCK, shared=shared):
             yield
     except BlockingIOError as error:
         raise TitheError(f"{folder}: a run of tithe is using it; try again when it has ended") from error
 
 
-def _item(path: Path) -> Item:
+def _item(path: OwnPath) -> Item:
+    kind = path.name.rpartition("-")[0] if is_entry(path.name) else VECTORS
+    statuses = {name: (path / name).status() for name in path.names()}
+    size = sum(status.st_size for status in statuses.values() if status and stat.S_ISREG(status.st_mode))
+    key_file = statuses.get(KEY)
+    return Item(path, kind, size, key_file.st_mtime if key_file else 0.0, key_of(path) or {})
+
+
+def _damage(item: Item) -> list[str]:
+    """What is damaged, a line each."""
+    told: list[str] = []
     try:
-        key = json.loads((path / KEY).read_text(encoding="utf-8"))["key"]
-    except (OSError, ValueError, LookupError, TypeError):
-        key = {}
-    kind = VECTORS if path.parent.name == VECTORS else path.name.rpartition("-")[0]
-    size = sum(file.stat().st_size for file in path.iterdir())
-    return Item(path, kind, size, (path / KEY).stat().st_mtime, key if isinstance(key, dict) else {})
+        if not item.key:
+            told.append(f"{item.path}: {item.describe()}")
+        elif item.kind == VECTORS:
+            _check_shards(item, told.append)
+        elif not is_whole(item.path):
+            told.append(f"{item.path}: is damaged")
+    except NotOurs as error:
+        told.append(str(error))
+    return told
 
 
 def _check_shards(item: Item, notify: Callable[[str], object]) -> None:

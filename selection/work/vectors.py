@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.own_files import OwnPath
 from tithe.selection.work.index import KeyIndex
 from tithe.selection.work.shards import KEY_BYTES, Keys, Shards, StoreDtype, Vectors
 
@@ -28,7 +28,9 @@ def text_keys(texts: Sequence[str]) -> Keys:
 class VectorStore:
     """Vectors by key, in shards. What is damaged counts as missing. Two threads may find and append at once."""
 
-    def __init__(self, folder: Path, dtype: StoreDtype, *, notify: Callable[[str], object] = lambda line: None) -> None:
+    def __init__(
+        self, folder: OwnPath, dtype: StoreDtype, *, notify: Callable[[str], object] = lambda line: None
+    ) -> None:
         """Open the store that `folder` holds, or an empty one. Raises OSError."""
         self.folder = folder
         self._shards = Shards(folder, dtype, notify=notify)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.test_rounds import COUNTING_ENCODER
 from tests.conftest import Tithe, make_records, write_jsonl
+from tithe.selection.work.folder import open_kept
 
 COUNTING = ("--encoder", "counting:Counting", "--clusters", "12", "--size", "60", "--force")
 
@@ -130,10 +131,7 @@ def test_list_verify_and_prune(tmp_path: Path, corpus: Path, cache: Path, tithe:
 
 
 def test_nothing_is_pruned_under_a_run(cache: Path, tithe: Tithe) -> None:
-    from tithe.selection.work.locks import locked
-
-    cache.mkdir()
-    with locked(cache / "lock", shared=True):
+    with open_kept(cache):
         ran = tithe("cache", "prune", "--all")
     assert (ran.code, ran.err) == (1, f"tithe: {cache}: a run of tithe is using it; try again when it has ended\n")
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tithe.selection.bad_records import PLACES_KEPT, BadRecords
 from tithe.selection.clustering import BLOCK
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.parallel import chained, ordered_map
 from tithe.selection.reservoir import Reservoir, VectorReservoir
 from tithe.selection.weights import summarize, tempered
@@ -166,7 +167,7 @@ def test_streams_leave_no_thread(ends: str) -> None:
 
 def test_the_spool_gives_back_what_it_got_in_blocks_of_fixed_size(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).standard_normal((BLOCK + 100, 3)).astype(np.float32)
-    with Spool(tmp_path / "vectors") as spool:
+    with Spool(OwnPath(tmp_path) / "vectors") as spool:
         for start in range(0, len(vectors), 777):
             spool.append(vectors[start : start + 777])
     blocks = list(spool.blocks())

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tithe.selection.corpus import Compression, Corpus, Format, open_corpus
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.subset import ROW_GROUP, check_writable, write_subset
 
 
@@ -31,11 +32,12 @@ def write(
 ) -> list[float]:
     weights = [1 + row / 3 for row in rows]
     check_writable(corpus, format, "weight")
+    path.unlink(missing_ok=True)
     write_subset(
         corpus,
         np.array(rows),
         np.array(weights),
-        path=path,
+        path=OwnPath.of(path),
         format=format,
         compression=compression,
         weight_column="weight",

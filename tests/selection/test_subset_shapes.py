@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tithe.selection import shuffled
 from tithe.selection.corpus import Compression, Corpus, Format, open_corpus
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.shapes import WeightsAs
 from tithe.selection.subset import ROW_GROUP, check_writable, write_subset
 
@@ -38,11 +39,12 @@ def write(
     compression: Compression | None = None,
 ) -> None:
     check_writable(corpus, format, "weight", weights_as)
+    path.unlink(missing_ok=True)
     write_subset(
         corpus,
         np.array(rows),
         np.array([1 + row / 4 for row in rows]),
-        path=path,
+        path=OwnPath.of(path),
         format=format,
         compression=compression,
         weight_column="weight",

@@ -35,6 +35,7 @@ from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.groups import Groups
 from tithe.selection.options import Options
 from tithe.selection.order import RandomKeys, stable_order
+from tithe.selection.own_files import OwnPath
 
 
 class Forgetful(Serial):
@@ -376,7 +377,7 @@ def test_designs_on_parts_are_unbiased_and_err_as_in_one_process(tmp_path: Path,
         Held(low, high - low, {name: values[low:high] for name, values in arrays.items()})
         for low, high in itertools.pairwise(edges)
     ]
-    home, order = ScatteredHome(Serial(), places, tmp_path), np.lexsort((distances, ranks[labels]))
+    home, order = ScatteredHome(Serial(), places, OwnPath(tmp_path)), np.lexsort((distances, ranks[labels]))
     everyone = Candidates.everyone(n)
     drawn, errors = np.zeros(k), np.empty((2, draws))
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tithe.selection.errors import TitheError
+from tithe.selection.own_files import OwnPath
 from tithe.selection.work import index, shards
 from tithe.selection.work.index import KeyIndex
 from tithe.selection.work.shards import StoreDtype
@@ -26,7 +27,7 @@ def vectors_of(texts: list[str]) -> np.ndarray:
 
 
 def opened(folder: Path, dtype: StoreDtype = "float16", told: list[str] | None = None) -> VectorStore:
-    store = VectorStore(folder, dtype, notify=lambda line: None if told is None else told.append(line))
+    store = VectorStore(OwnPath(folder), dtype, notify=lambda line: None if told is None else told.append(line))
     store.prepare_to_write()
     return store
 

@@ -18,6 +18,7 @@ from tithe.selection.encode import usable_texts
 from tithe.selection.errors import TitheError
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.losses.file import FileLoss
+from tithe.selection.own_files import OwnPath
 from tithe.selection.subset import check_writable, write_subset
 
 READ, BAD_RECORDS, REFUSED = "read", "read, but for bad records", "refused in one line"
@@ -183,8 +184,15 @@ class _Reading:
         check_writable(corpus, format, "weight")
         rows = self._some(corpus)
         out = self._folder / f"out.{format}"
+        out.unlink(missing_ok=True)
         write_subset(
-            corpus, rows, np.ones(len(rows)), path=out, format=format, compression=None, weight_column="weight"
+            corpus,
+            rows,
+            np.ones(len(rows)),
+            path=OwnPath.of(out),
+            format=format,
+            compression=None,
+            weight_column="weight",
         )
         again = open_corpus([str(out)], spool=self._folder)
         if again.row_count() != len(rows):

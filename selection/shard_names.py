@@ -1,0 +1,17 @@
+"""What the files of a subset are called that is a folder of shards."""
+
+from __future__ import annotations
+
+import re
+
+_SHARD = re.compile(r"part-\d{5,}\.(parquet|jsonl)")
+
+
+def shard_name(number: int, format: str) -> str:
+    """The name of the shard of one part of the corpus."""
+    return f"part-{number:05}.{format}"
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file of this name is a shard."""
+    return _SHARD.fullmatch(name) is not None
