@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from tests.conftest import Tithe, write_jsonl
 from tests.selections import CASES, Made, make
+from tithe.cli.main import tithe as root
+from tithe.cli.options import is_debugging
 
 RUN = "from tithe.cli.main import main; main()"
 
@@ -99,3 +102,25 @@ def test_another_format_has_other_bytes(tithe: Tithe, tmp_path: Path) -> None:
     ran = tithe("replay", made.manifest, "-o", "s.parquet")
     assert (ran.code, "exists already" in ran.err) == (1, True)
     assert tithe("replay", made.manifest, "-o", "s.parquet", "--force").code == 0
+
+
+def test_the_work_folder_of_a_manifest_is_not_taken(tithe: Tithe, tmp_path: Path, cache: Path) -> None:
+    make(tithe, "plain", tmp_path)
+    assert tithe("select", "c.jsonl", "-o", "w.jsonl", "--size", "40", "--work-dir", "w").code == 0
+    shutil.rmtree(tmp_path / "w")
+    shutil.rmtree(cache)
+    for command in (("verify", "w.jsonl"), ("replay", "w.jsonl"), ("explain", "w.jsonl", "--row", "3")):
+        assert tithe(*command).code == 0
+    assert (cache.is_dir(), (tmp_path / "w").exists()) == (True, False)
+    assert tithe("replay", "w.jsonl", "--work-dir", "w").code == 0
+    assert (tmp_path / "w").is_dir()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("replay", "m"), ("explain", "m", "--row", "1"), ("verify", "m"), ("diff", "m", "m")]
+)
+def test_workers_are_told_of_debugging(tithe: Tithe, arguments: tuple[str, ...]) -> None:
+    name, *given = arguments
+    for more in ([], ["--debug"]):
+        with root.commands[name].make_context(name, [*given, *more]):
+            assert is_debugging() == bool(more)

@@ -169,6 +169,12 @@ def test_an_installed_package_can_bring_an_encoder(
     monkeypatch.syspath_prepend(package)
     assert "brought" in tithe("encoders").out
     assert tithe("select", corpus, "-o", "s.jsonl", "--encoder", "brought:xyz", "--size", "9").code == 0
+    ran = tithe("verify", "s.jsonl")
+    assert (ran.code, "--encoder brought:xyz: is code that the manifest names; --allow-code runs it" in ran.out) == (
+        1,
+        True,
+    )
+    assert tithe("verify", "s.jsonl", "--allow-code").code == 0
 
 
 def test_every_built_in_encoder_is_listed_and_refuses_what_it_has_no_use_for(tithe: Tithe) -> None:
