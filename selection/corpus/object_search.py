@@ -15,7 +15,8 @@ def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[
     """The objects that a URL stands for: one; those below a folder that are wanted, hidden ones passed over; or those
     that fit a glob. In the order that local files would have.
 
-    Raises OSError where the store cannot be reached or refuses, FileNotFoundError where nothing is there.
+    Raises OSError where the store cannot be reached or refuses or an object cannot be read by its name,
+    FileNotFoundError where nothing is there.
     """
     info = url.info()
     if info.type == fs.FileType.File:
@@ -34,6 +35,8 @@ def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool]) -> Iterable[tuple[
         url.check_bucket()
         raise url.missing()
     files = [(object_, status_of_info(info)) for object_, info in found if info.type == fs.FileType.File]
+    for object_, _ in files:
+        object_.check_name()
     return sorted(files, key=lambda file: file[0].key.split("/"))
 
 
