@@ -8,13 +8,23 @@ empty object `folder/`, so that the folder does not vanish with what was removed
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tithe.selection.corpus.object_store import ObjectUrl
+from tithe.selection.corpus.object_store import PART, ObjectUrl
 from tithe.selection.corpus.storage import files_in, kind_of
 from tithe.selection.errors import TitheError
 from tithe.selection.own_files import OwnPath
 from tithe.selection.shard_names import is_shard
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """An object that was written, or begun."""
+
+    url: ObjectUrl
+    in_parts: bool
 
 
 def upload(files: Sequence[tuple[OwnPath, ObjectUrl]], manifests: Sequence[tuple[OwnPath, ObjectUrl]]) -> None:
@@ -22,7 +32,7 @@ def upload(files: Sequence[tuple[OwnPath, ObjectUrl]], manifests: Sequence[tuple
 
     Raises TitheError where the store refuses or is lost.
     """
-    brought: list[ObjectUrl] = []
+    brought: list[_Brought] = []
     new_folders: list[ObjectUrl] = []
     target = manifests[0][1]
     try:
@@ -41,10 +51,12 @@ def upload(files: Sequence[tuple[OwnPath, ObjectUrl]], manifests: Sequence[tuple
         if not isinstance(error, OSError):
             raise
         what = f"could not be removed again: {left[0]} and {len(left) - 1} more" if left else "nothing is left there"
+        if brought and brought[-1].in_parts:
+            what += "; a rule of the bucket (AbortIncompleteMultipartUpload) removes what the store keeps of its parts"
         raise TitheError(f"{target}: cannot be written ({error.strerror or error}); {what}") from error
 
 
-def _bring_folder(source: OwnPath, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
+def _bring_folder(source: OwnPath, target: ObjectUrl, brought: list[_Brought]) -> None:
     older = files_in(target) if kind_of(target) == "folder" else []
     new = [target.with_key(f"{target.key}/{name}") for name in source.names()]
     for url in new:
@@ -54,9 +66,9 @@ def _bring_folder(source: OwnPath, target: ObjectUrl, brought: list[ObjectUrl]) 
             url.delete()
 
 
-def _bring(source: OwnPath, target: ObjectUrl, brought: list[ObjectUrl]) -> None:
-    brought.append(target)
+def _bring(source: OwnPath, target: ObjectUrl, brought: list[_Brought]) -> None:
     with source.open() as file:
+        brought.append(_Brought(target, target.scheme == "s3" and os.fstat(file.fileno()).st_size > PART))
         target.write(file)
 
 
@@ -69,9 +81,9 @@ def _missing_folders(files: Sequence[tuple[OwnPath, ObjectUrl]]) -> list[ObjectU
     return [folder for folder in sorted(above, key=lambda url: -len(url.key)) if kind_of(folder) is None]
 
 
-def _removed(brought: Sequence[ObjectUrl], new_folders: Sequence[ObjectUrl]) -> list[ObjectUrl]:
+def _removed(brought: Sequence[_Brought], new_folders: Sequence[ObjectUrl]) -> list[ObjectUrl]:
     """Remove objects, and folders that came with them; the objects that could not be removed."""
-    left = list(brought)
+    left = [object_.url for object_ in brought]
     try:
         while left:
             left[-1].delete()

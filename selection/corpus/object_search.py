@@ -16,7 +16,8 @@ def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool], passed: PassedOver
     """The objects that a URL stands for: one; those below a folder that are wanted, hidden ones and others passed over;
     or those that fit a glob. In the order that local files would have.
 
-    Raises OSError where the store cannot be reached or refuses, FileNotFoundError where nothing is there.
+    Raises OSError where the store cannot be reached or refuses or an object cannot be read by its name,
+    FileNotFoundError where nothing is there.
     """
     info = url.info()
     if info.type == fs.FileType.File:
@@ -39,6 +40,8 @@ def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool], passed: PassedOver
     else:
         url.check_bucket()
         raise url.missing()
+    for object_, _ in found:
+        object_.check_name()
     return [(object_, status_of_info(info)) for object_, info in found]
 
 

@@ -6,6 +6,10 @@ pyarrow's file systems do the work, and find credentials where their users expec
 Objects are read again whenever their records are needed, by ranges, never copied as a whole: a corpus in a store is
 often larger than the disk at hand. Names of buckets and keys come from strangers: they are shown with everything
 escaped that is not plain text, and never become names of local files.
+
+A request is made again for about a minute at most where a store refuses connections, falls silent or answers with
+errors; then the run ends with a line. What is read is compared with the size that the store told: Arrow's reader takes
+memory that no answer has filled for content.
 """
 
 from __future__ import annotations
@@ -43,6 +47,13 @@ _GS_SECONDS = 20
 
 # Bytes that one request asks for.
 _RANGE = 4 << 20
+
+PART = 10 << 20
+"""Bytes, about, from which on pyarrow uploads an object in parts."""
+
+# Where it is no other, stores at an endpoint of their own are addressed by the second name: signatures are the same,
+# and only so does AWS's library not follow where a store sends it elsewhere, with the session's token.
+_REGION, _REGION_WITHOUT_REDIRECTS = "us-east-1", "aws-global"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?]*)(?:/([^?]*))?(?:\?(.*))?", re.DOTALL)
 
@@ -160,14 +171,18 @@ class ObjectUrl:
             return system.get_file_info(path)
 
     def open_for_arrow(self) -> pa.NativeFile:
-        """The object for Arrow's readers, which raise errors as pyarrow has them: see `reason`."""
-        system, path = self._system()
-        with self._translated():
-            return system.open_input_file(path)
+        """The object for Arrow's readers; opening and reading raise OSError with a reason."""
+        return pa.PythonFile(self._ranges(), "r")
 
     def open(self) -> BinaryIO:
         """The object as Python's own file, read by ranges; raises OSError with a reason."""
-        return cast(BinaryIO, io.BufferedReader(_Ranges(self, self.open_for_arrow()), _RANGE))
+        return cast(BinaryIO, io.BufferedReader(self._ranges(), _RANGE))
+
+    def _ranges(self) -> _Ranges:
+        system, path = self._system()
+        with self._translated():
+            source = system.open_input_file(path)
+            return _Ranges(self, source, source.size())
 
     def children(self, *, deep: bool) -> Iterator[tuple[ObjectUrl, fs.FileInfo]]:
         """What is in a folder, or anywhere below it."""
@@ -175,10 +190,17 @@ class ObjectUrl:
         with self._translated():
             infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=deep))
         for info in infos:
-            yield self.with_key(f"{self.key}/{info.path[len(path) :].strip('/')}".lstrip("/")), info
+            # As it is, but for the slash at the end of a folder: `a//b` is another object than `a/b`.
+            below = info.path[len(path) :].removeprefix("/").removesuffix("/")
+            if below:
+                yield self.with_key(f"{self.key}/{below}" if self.key else below), info
 
     def write(self, source: BinaryIO) -> None:
-        """Write the object: it is there as a whole when this returns. Where it raises, some of it may be there."""
+        """Write the object: it is there as a whole when this returns.
+
+        Where it raises, some of it may be there; of what is larger than PART an unfinished upload, which pyarrow does
+        not abort.
+        """
         system, path = self._system()
         with self._translated():
             out = system.open_output_stream(path)
@@ -209,13 +231,21 @@ class ObjectUrl:
         except FileNotFoundError:
             raise self.missing() from None
         except (OSError, pa.ArrowException) as error:
+            if "NO_SUCH_KEY" in str(error):  # it was there a moment ago
+                raise self.missing() from None
             raise OSError(errno.EIO, reason(error) or first_line(error), str(self)) from error
+
+    def check_name(self) -> None:
+        """Raise OSError for a name that no request brings to the store as it is: another object would be meant."""
+        if self.key and not {"", ".", ".."}.isdisjoint(self.key.split("/")):
+            raise OSError(errno.EINVAL, "its name has an empty part, or one that is . or ..; rename it", str(self))
 
     def missing(self) -> FileNotFoundError:
         """What to raise where it is not there."""
         return FileNotFoundError(errno.ENOENT, "no such object", str(self))
 
     def _system(self) -> tuple[fs.FileSystem, str]:
+        self.check_name()
         root = f"{self.scheme}://{self.user}{'@' if self.user else ''}{self.host}"
         try:
             system, base = _file_system(root, self.query)
@@ -239,6 +269,10 @@ def _file_system(root: str, query: str) -> tuple[fs.FileSystem, str]:
         settings: dict[str, Any] = system.__reduce__()[1][0]
         retries = fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS)
         settings |= {"retry_strategy": retries, "request_timeout": _SILENCE, "connect_timeout": _SILENCE}
+        # What fits into one request is sent in one, and leaves no unfinished upload in the store where that fails.
+        settings["allow_delayed_open"] = True
+        if settings["endpoint_override"] and system.region == _REGION:
+            settings["region"] = _REGION_WITHOUT_REDIRECTS
         system = fs.S3FileSystem(**settings)
     return system, base
 
@@ -246,8 +280,8 @@ def _file_system(root: str, query: str) -> tuple[fs.FileSystem, str]:
 class _Ranges(io.RawIOBase):
     """An object that Arrow opened, for Python's buffers."""
 
-    def __init__(self, url: ObjectUrl, source: pa.NativeFile) -> None:
-        self._url, self._source = url, source
+    def __init__(self, url: ObjectUrl, source: pa.NativeFile, size: int) -> None:
+        self._url, self._source, self._size = url, source, size
 
     def readable(self) -> bool:
         return True
@@ -256,8 +290,24 @@ class _Ranges(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
+        start = self._source.tell()
+        wanted = min(len(buffer), max(self._size - start, 0))
+        if not wanted:
+            return 0
+        here = memoryview(buffer)[:wanted]
         with self._url._translated():
-            return self._source.readinto(buffer)
+            here[-1] = _UNFILLED
+            count = self._source.readinto(here)
+            if count < wanted or (here[-1] == _UNFILLED and not self._is_filled(start + wanted - 1)):
+                raise OSError("the store sends fewer bytes than it says the object has; upload it again")
+        return count
+
+    def _is_filled(self, at: int) -> bool:
+        """Whether the last byte read is what the object has there, and not what was in memory before."""
+        byte = bytearray([_UNFILLED ^ 0xFF])
+        self._source.seek(at)
+        self._source.readinto(byte)
+        return byte[0] == _UNFILLED
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         return self._source.seek(offset, whence)
@@ -270,7 +320,14 @@ class _Ranges(io.RawIOBase):
         super().close()
 
 
-_DENIED = re.compile("ACCESS_DENIED|PERMISSION_DENIED|UNAUTHENTICATED|HTTP status 40[13]|ACCESS_KEY|SIGNATURE|TOKEN")
+# In the last byte of memory to read into. No UTF-8 ends so: of a text it need not be asked for again.
+_UNFILLED = 0xC1
+
+_DENIED = re.compile(
+    "ACCESS_DENIED|PERMISSION_DENIED|UNAUTHENTICATED|HTTP status 40[13]|ACCESS_KEY|SIGNATURE|TOKEN"
+    "|(Expired|Invalid)Token|RequestTimeTooSkewed|REQUEST_TIME_TOO_SKEWED"
+)
+_BUSY = re.compile("SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|THROTTLING|HTTP status 5")
 
 
 def is_url(name: str) -> bool:
@@ -307,8 +364,16 @@ def reason(error: BaseException) -> str | None:
         return f"access denied; check the credentials, such as AWS_ACCESS_KEY_ID or AWS_PROFILE ({_short(error)})"
     if "NO_SUCH_BUCKET" in text:
         return "there is no such bucket"
+    if re.search(r"HTTP status 3\d\d", text):
+        return f"the store sends to another place, which is not followed; name its endpoint or region ({_short(error)})"
+    if "Failed to flush response stream" in text:
+        return "the store sends other bytes than it was asked for"
+    if _BUSY.search(text):
+        return f"the store fails or is too busy; try again later ({_short(error)})"
+    if re.search(r"HTTP status -1|XML_ERROR", text):
+        return f"what the store answers cannot be read; is that the endpoint of a store? ({_short(error)})"
     if re.search(r"NETWORK_CONNECTION|curlCode|CURL error|UNAVAILABLE", text):
-        return f"the store cannot be reached, or the connection was lost ({_short(error)})"
+        return f"the store cannot be reached, or the connection was lost ({_short(error)}); try again later"
     return _short(error)
 
 

@@ -6,8 +6,11 @@ datasets of Ray Data, which would carry the records through the object store. Ra
 processes of one cluster; nothing that is kept is written so.
 
 A task that dies with its worker or its machine is done again elsewhere by Ray, and finds what was embedded in the work
-folder; an actor that dies is replaced where there is room, and its part goes to the next one that is free. What fails
-with an error fails for good: the error names the file.
+folder; an actor that dies is replaced where there is room, and its part goes to the next one that is free. A machine
+that joins is given work like the others. What fails with an error fails for good: the error names the file.
+
+Ray ends this process by `_exit` where its agent on this machine or the head of the cluster has died: nothing can be
+done here then, and a line is said by another process. See last_word.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
@@ -27,6 +31,7 @@ from typing import Any, NoReturn
 
 from tithe.embedders.errors import EncoderError
 from tithe.selection.engines.engine import InParts
+from tithe.selection.engines.last_word import last_word
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.options import Options
 from tithe.selection.parallel import workers
@@ -36,6 +41,17 @@ _RETRIES = 3
 
 # Calls under way, for each CPU: enough that none waits for the next.
 _AHEAD = 4
+
+# How long a cluster may be without the CPU or GPU that is waited for: new machines take minutes to start.
+_PATIENCE = 300.0
+# How often that is looked at.
+_LOOK = 5.0
+
+_AGAIN = "run again when it is back: what was embedded is kept"
+_ENDED = (
+    "tithe: --engine ray: the process was ended, from outside or by Ray, which does so where its agent on this machine "
+    f"or the head of the cluster has died; {_AGAIN}"
+)
 
 
 @contextmanager
@@ -52,14 +68,39 @@ def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
+        from ray.exceptions import RayError
     except ImportError as error:
         raise TitheError("--engine ray needs an extra: pip install 'tithe[ray]'") from error
     # Ray prints what happens to workers on standard output, whatever it is told; that is for data.
     with ExitStack() as stack:
         sink = sys.stderr if debug else stack.enter_context(Path(os.devnull).open("w"))
         stack.enter_context(redirect_stdout(sink))
-        with _connected(ray, address, debug):
+        if not ray.is_initialized():
+            stack.enter_context(last_word(_ENDED))
+            if not debug:
+                stack.enter_context(_quiet_libraries())
+        stack.enter_context(_connected(ray, address, debug))
+        try:
             yield InParts(RayExecutor(options.num_gpus or 0.0))
+        except RayError as error:
+            raise TitheError(f"--engine ray: the cluster failed ({first_line(error)}); {_AGAIN}") from error
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Drop what libraries write to standard error past Python: Ray's core, whatever it is told."""
+    here, kept = sys.stderr, os.dup(2)
+    with os.fdopen(kept, "w", buffering=1, encoding=here.encoding, errors=here.errors) as python:
+        here.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = python
+        try:
+            yield
+        finally:
+            sys.stderr = here
+            os.dup2(kept, 2)
 
 
 @contextmanager
@@ -118,13 +159,10 @@ class RayExecutor:
         self._ray: Any = ray
         self._num_gpus = num_gpus
         self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, scheduling_strategy="SPREAD")(_called)
-        resources = ray.cluster_resources()
-        self._cpus = max(int(resources.get("CPU", 0)), 1)
-        self._workers = self._cpus
-        if num_gpus:
-            self._workers = int(resources.get("GPU", 0) / num_gpus)
-            if self._workers == 0:
-                raise UsageError(f"--num-gpus {num_gpus:g}: the GPUs of the cluster are {resources.get('GPU', 0):g}")
+        self._cpus = max(self._there("CPU"), 1.0)
+        self._short_since: float | None = None
+        if num_gpus > self._there("GPU"):
+            raise UsageError(f"--num-gpus {num_gpus:g}: the cluster has {self._there('GPU'):g} GPUs")
 
     def share(self, value: Any) -> Any:
         """See Executor."""
@@ -142,7 +180,7 @@ class RayExecutor:
     def result(self, started: _Call) -> Any:
         """See Executor."""
         try:
-            return self._ray.get(started.ref)
+            return self._ray.get(self._first([started.ref]))
         except self._ray.exceptions.RayError as error:
             _fail(error, started.about)
 
@@ -169,23 +207,30 @@ class RayExecutor:
         busy: dict[Any, tuple[Any, int | None]] = {}
         living: set[Any] = set()
 
-        def hire() -> None:
-            actor = actor_class.remote(tool)
-            living.add(actor)
-            busy[actor.ready.remote()] = (actor, None)
+        def dismiss(actor: Any) -> None:
+            living.discard(actor)
+            with suppress(Exception):
+                ray.kill(actor)
 
-        for _ in range(min(self._workers, len(given))):
-            hire()
+        def hire() -> None:
+            """As many as there is room and work for, on machines that have joined too."""
+            for _ in range(min(self._room(), len(given)) - len(living) if waiting else 0):
+                actor = actor_class.remote(tool)
+                living.add(actor)
+                busy[actor.ready.remote()] = (actor, None)
+
         try:
+            hire()
             while waiting or any(number is not None for _, number in busy.values()):
-                (ref,), _ = ray.wait(list(busy), num_returns=1)
+                ref = self._first(list(busy))
                 actor, number = busy.pop(ref)
                 try:
                     found = ray.get(ref)
                 except ray.exceptions.RayTaskError as error:
                     _fail(error, str(given[number or 0][0]))
                 except ray.exceptions.RayError as error:
-                    living.discard(actor)
+                    # It may live, and what it found be lost with another machine.
+                    dismiss(actor)
                     died[number] += 1
                     if died[number] > _RETRIES:
                         _fail(error, str(given[number or 0][0]))
@@ -196,15 +241,41 @@ class RayExecutor:
                 if waiting:
                     following = waiting.popleft()
                     busy[actor.call.remote(function, *given[following])] = (actor, following)
+                    hire()
                 else:
-                    living.discard(actor)
-                    ray.kill(actor)
+                    dismiss(actor)
                 if number is not None:
                     yield number, found
         finally:
-            for actor in living:
-                with suppress(Exception):
-                    ray.kill(actor)
+            for actor in list(living):
+                dismiss(actor)
+
+    def _there(self, resource: str) -> float:
+        """How much of a resource the machines have that are there now."""
+        return float(self._ray.cluster_resources().get(resource, 0))
+
+    def _room(self) -> int:
+        """How many actors there is room for now, at least one: it waits."""
+        return max(int(self._there("GPU") / self._num_gpus if self._num_gpus else self._there("CPU")), 1)
+
+    def _first(self, refs: list[Any]) -> Any:
+        """Wait for one of some results. Raises TitheError where there has been nobody to work on them for long."""
+        while True:
+            ready, _ = self._ray.wait(refs, num_returns=1, timeout=_LOOK)
+            if ready:
+                self._short_since = None
+                return ready[0]
+            self._check_machines()
+
+    def _check_machines(self) -> None:
+        short = "CPU" if self._there("CPU") < 1 else "GPU" if self._there("GPU") < self._num_gpus else None
+        if short is None:
+            self._short_since = None
+            return
+        if self._short_since is None:
+            self._short_since = time.monotonic()
+        if time.monotonic() - self._short_since > _PATIENCE:
+            raise TitheError(f"--engine ray: for {_PATIENCE:g} s no machine of the cluster has had a {short}; {_AGAIN}")
 
 
 class _Worker:
@@ -230,6 +301,8 @@ def _fail(error: Exception, about: str) -> NoReturn:
     if isinstance(cause, Exception):
         where = f"{Path(cause.filename).name}: " if isinstance(cause, OSError) and cause.filename else ""
         raise TitheError(f"{about}: {where}{type(cause).__name__}: {first_line(cause)}") from error
+    if type(error).__name__ == "LocalRayletDiedError":
+        raise TitheError(f"--engine ray: Ray's agent on this machine has died; {_AGAIN}") from error
     raise TitheError(
         f"{about}: whoever worked on it died, {_RETRIES + 1} times ({type(error).__name__}); more memory, or fewer "
         "workers on a machine, may help"

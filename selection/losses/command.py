@@ -8,9 +8,9 @@ import os
 import queue
 import signal
 import subprocess
-import threading
-from tempfile import TemporaryFile
-from typing import IO, Any
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,11 @@ from tithe.selection.corpus import Corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.json_lines import json_lines
 from tithe.selection.losses.base import checked_loss
+from tithe.selection.losses.pipes import Pipes
 from tithe.selection.sizes import counted
 
-_ERROR_BYTES = 2000
-_END = b""
+# How often it is looked at whether the command has ended, while others keep its pipes open.
+_LOOK = 0.2
 
 
 class CommandLoss:
@@ -42,53 +43,68 @@ class CommandLoss:
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """See LossSource.losses. Raises TitheError, with the end of the command's stderr, for other answers."""
         self.asked += len(rows)
-        with TemporaryFile() as errors:
-            process = subprocess.Popen(
-                self._command,
-                shell=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,
-                env=environment(),
-            )
+        process = subprocess.Popen(
+            self._command,
+            shell=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=environment(),
+        )
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        pipes = Pipes(process.stdin, process.stdout, process.stderr, _lines(corpus, rows))
+        try:
             try:
-                return self._converse(process, corpus, rows)
-            except _Failure as failure:
-                raise TitheError(f"--loss exec:{self._command}: {failure}{_last_words(errors)}") from failure
+                found = self._converse(process, pipes, len(rows))
+            finally:
+                _stop(process)
+                pipes.stop()
+        except _Failure as failure:
+            if pipes.trouble:  # it was given less than it should have been
+                raise pipes.trouble[0] from failure
+            raise TitheError(f"--loss exec:{self._command}: {failure}{_last_words(pipes.last_words)}") from failure
+        if pipes.trouble:
+            raise pipes.trouble[0]
+        return found
 
     def describe(self) -> dict[str, Any]:
         """See LossSource.describe."""
         return {"source": "exec", "command": self._command}
 
-    def _converse(
-        self, process: subprocess.Popen[bytes], corpus: Corpus, rows: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
-        assert process.stdin is not None and process.stdout is not None
-        trouble: list[Exception] = []
-        answers: queue.Queue[bytes] = queue.Queue()
-        threads = [
-            threading.Thread(target=_feed, args=(process.stdin, corpus, rows, trouble), daemon=True),
-            threading.Thread(target=_listen, args=(process.stdout, answers), daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            found: list[float] = []
-            while (line := self._next(answers)) != _END:
-                if len(found) == len(rows):
-                    raise _Failure(f"printed more than the {counted(len(rows), 'line')} asked for")
-                found.append(_parsed(line, len(found) + 1))
-            self._check_end(process)
-        finally:
-            _stop(process)
-            for thread in threads:
-                thread.join(self._timeout)
-        if trouble:
-            raise trouble[0]
-        if len(found) < len(rows):
-            raise _Failure(f"printed {counted(len(found), 'line')}, {counted(len(rows), 'was', 'were')} asked for")
+    def _converse(self, process: subprocess.Popen[bytes], pipes: Pipes, count: int) -> npt.NDArray[np.float64]:
+        found: list[float] = []
+        for line in self._output(process, pipes):
+            if line is None:
+                # All is said that was asked for; whoever keeps the pipe open has nothing to add.
+                if len(found) == count and process.poll() == 0:
+                    break
+                continue
+            if len(found) == count:
+                raise _Failure(f"printed more than the {counted(count, 'line')} asked for")
+            found.append(_parsed(line, len(found) + 1))
+        self._check_end(process)
+        if len(found) < count:
+            raise _Failure(f"printed {counted(len(found), 'line')}, {counted(count, 'was', 'were')} asked for")
         return np.array(found, np.float64)
+
+    def _output(self, process: subprocess.Popen[bytes], pipes: Pipes) -> Iterator[bytes | None]:
+        """The lines that the command prints, to the end; None now and then while it says nothing."""
+        heard = time.monotonic()
+        while True:
+            try:
+                line = pipes.answer(_LOOK)
+            except queue.Empty:
+                if process.poll():
+                    raise _Failure(f"ended with exit code {process.returncode}") from None
+                if time.monotonic() - heard > self._timeout:
+                    raise _Failure(f"said nothing for {self._timeout:g} s (--loss-timeout)") from None
+                yield None
+                continue
+            if line is None:
+                return
+            heard = time.monotonic()
+            yield line
 
     def _check_end(self, process: subprocess.Popen[bytes]) -> None:
         try:
@@ -98,34 +114,16 @@ class CommandLoss:
         if code:
             raise _Failure(f"ended with exit code {code}")
 
-    def _next(self, answers: queue.Queue[bytes]) -> bytes:
-        try:
-            return answers.get(timeout=self._timeout)
-        except queue.Empty as error:
-            raise _Failure(f"said nothing for {self._timeout:g} s (--loss-timeout)") from error
-
 
 class _Failure(Exception):
     """The command did not do what it should."""
 
 
-def _feed(stdin: IO[bytes], corpus: Corpus, rows: npt.NDArray[np.int64], trouble: list[Exception]) -> None:
-    try:
-        with stdin:
-            for batch in corpus.take(rows, None):
-                for line in json_lines(batch):
-                    stdin.write(line + b"\n")
-    except BrokenPipeError:
-        pass  # it may know the answers without reading to the end; if not, its answers will tell
-    except Exception as error:
-        trouble.append(error)
-
-
-def _listen(stdout: IO[bytes], answers: queue.Queue[bytes]) -> None:
-    with stdout:
-        for line in stdout:
-            answers.put(line)
-    answers.put(_END)
+def _lines(corpus: Corpus, rows: npt.NDArray[np.int64]) -> Iterator[bytes]:
+    """The records, as JSON."""
+    for batch in corpus.take(rows, None):
+        for line in json_lines(batch):
+            yield line + b"\n"
 
 
 def _parsed(line: bytes, number: int) -> float:
@@ -149,8 +147,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_words(errors: IO[bytes]) -> str:
-    size = errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, size - _ERROR_BYTES))
-    words = " | ".join(errors.read().decode("utf-8", "backslashreplace").strip().splitlines()[-5:])
+def _last_words(errors: bytes) -> str:
+    words = " | ".join(errors.decode("utf-8", "backslashreplace").strip().splitlines()[-5:])
     return f"; its stderr ends: {words}" if words else ""

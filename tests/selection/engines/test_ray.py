@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,8 +49,19 @@ class TwoMachines:
 
     def lose_one(self) -> None:
         """Kill the second raylet, and all that runs under it."""
-        self.cluster.remove_node(self.second, allow_graceful=False)
-        self.second = None
+        if self.second is not None:
+            self.cluster.remove_node(self.second, allow_graceful=False)
+            self.second = None
+
+    def lose_workers(self) -> None:
+        """Kill the processes that work for the raylets."""
+        for node in (self.cluster.head_node, self.second):
+            (raylet,) = (info.process.pid for info in node.all_processes["raylet"])
+            for child in Path(f"/proc/{raylet}/task/{raylet}/children").read_text().split():
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    name = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if name.startswith(b"ray::") and b"Agent" not in name:
+                        os.kill(int(child), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +79,12 @@ def two(machines: TwoMachines) -> TwoMachines:
 
 
 def started(
-    folder: Path, machines: TwoMachines | None, *arguments: object, stdin: IO[bytes] | None = None
+    folder: Path, machines: TwoMachines | None, *arguments: object, stdin: IO[bytes] | None = None, main: str = MAIN
 ) -> subprocess.Popen[str]:
     """`tithe ARGUMENTS`, as a process in the test's folder."""
     address = {} if machines is None else {"RAY_ADDRESS": machines.cluster.address}
     return subprocess.Popen(
-        [sys.executable, "-c", MAIN, *map(str, arguments)],
+        [sys.executable, "-c", main, *map(str, arguments)],
         cwd=folder, env={**os.environ, **address}, text=True, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
@@ -256,6 +269,106 @@ def test_a_machine_that_dies_while_it_embeds_is_survived(tmp_path: Path, two: Tw
     code, err = ran(tmp_path, two, "select", "in", "-o", "again.jsonl", "--work-dir", "w2", *options)
     assert code == 0, err
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "r.jsonl").read_bytes()
+
+
+def appeared(process: subprocess.Popen[str], folder: Path, pattern: str, count: int = 1) -> bool:
+    """Wait for files that a run makes; whether they came before it ended."""
+    while len(list(folder.glob(pattern))) < count:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def test_deaths_at_every_stage_change_no_byte(tmp_path: Path, two: TwoMachines) -> None:
+    made = corpus_of_files(tmp_path, 12, 60)
+    write_jsonl(tmp_path / "in" / "copies.jsonl", made[:200])
+    options = ("--dedup", "--tokens", "3000")
+    process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", "--work-dir", "w", "--engine", "ray", *options)
+
+    def another_machine() -> None:
+        two.lose_one()
+        two.whole()
+
+    for written, loss in (
+        ("records-*", two.lose_workers),
+        ("clusters-*", two.lose_workers),
+        ("run.*/*/texts/*/sent.npy", another_machine),  # amid the exchange of --dedup
+        ("run.*/*/counts/*/sent.npy", two.lose_workers),
+    ):
+        assert appeared(process, tmp_path / "w", written, 2)
+        loss()
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert (out, [line for line in foreign(err) if not line.startswith("tokens")]) == ("", [])
+    replay = started(tmp_path, two, "replay", "r.jsonl.manifest.json", "--work-dir", "w2")
+    said = replay.communicate(timeout=300)
+    assert replay.returncode == 0, said
+
+
+def test_a_machine_that_joins_embeds_too(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 24, 20)
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    two.lose_one()
+    options = ("--encoder", "slow:Slow", "--size", "50", "--engine", "ray", "--work-dir", "w")
+    process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", *options)
+    assert appeared(process, tmp_path, "nodes/*")
+    two.whole()
+    assert appeared(process, tmp_path, "nodes/*", 2), "the machine that joined works"
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+
+
+DYING = """
+import os, signal, time
+import numpy as np
+
+class Dying:
+    def identity(self):
+        return {"name": "dying"}
+
+    def encode(self, texts):
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(600)
+"""
+
+
+def test_the_death_of_the_agent_here_is_said_in_one_line(tmp_path: Path) -> None:
+    corpus_of_files(tmp_path, 2, 60)
+    (tmp_path / "dying.py").write_text(DYING)
+    arguments = ("in", "-o", "r.jsonl", "--work-dir", "w", "--encoder", "dying:Dying", "--engine", "ray")
+    code, err = ran(tmp_path, None, "select", *arguments)
+    (line,) = foreign(err)
+    assert (code, line.startswith("tithe: --engine ray: the process was ended")) == (1, True), err
+    assert line.endswith("run again when it is back: what was embedded is kept")
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+IMPATIENT = """
+from tithe.cli.main import main
+from tithe.selection.engines import ray_cluster
+ray_cluster._PATIENCE, ray_cluster._LOOK = 1.0, 0.1
+main()
+"""
+
+
+def test_a_cluster_without_the_machine_that_is_needed_is_not_waited_for_forever(
+    tmp_path: Path, two: TwoMachines
+) -> None:
+    corpus_of_files(tmp_path, 8, 60)
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    with_gpu = two.cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=100 << 20)
+    options = ("--encoder", "slow:Slow", "--engine", "ray", "--work-dir", "w", "--num-gpus", "1")
+    process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", *options, main=IMPATIENT)
+    assert appeared(process, tmp_path, "nodes/*")
+    two.cluster.remove_node(with_gpu, allow_graceful=False)
+    _, err = process.communicate(timeout=120)
+    (line,) = foreign(err)
+    assert line.startswith("tithe: --engine ray: for 1 s no machine of the cluster has had a GPU; run again"), err
+    assert process.returncode == 1
+    assert not list(tmp_path.glob("*r.jsonl*"))
 
 
 def test_a_run_that_is_stopped_leaves_nothing(tmp_path: Path, two: TwoMachines) -> None:

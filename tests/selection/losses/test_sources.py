@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -141,6 +142,67 @@ def is_running(process: int) -> bool:
         return False
     state = Path(f"/proc/{process}/stat")
     return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+LEAVING = "\nimport subprocess\nsubprocess.Popen(['sleep', '200'], start_new_session=True)\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "message"),
+    [
+        (GOOD + LEAVING, 0, "wrote"),
+        (LEAVING + "import os\nos._exit(3)", 1, "ended with exit code 3"),
+    ],
+)
+def test_nobody_waits_for_what_a_command_leaves_behind_with_its_pipes(
+    tithe: Tithe, chosen: list[dict], tmp_path: Path, script: str, code: int, message: str
+) -> None:
+    start = time.perf_counter()
+    ran = select(tithe, command(tmp_path, script))
+    assert time.perf_counter() - start < 100
+    assert (ran.code, message in ran.err) == (code, True), ran.err
+    assert code or read_jsonl(tmp_path / "s.jsonl") == chosen
+
+
+def test_a_command_that_will_not_be_stopped_is_stopped(tithe: Tithe, chosen: list[dict], tmp_path: Path) -> None:
+    deaf = """
+import os, signal, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+    signal.signal(number, signal.SIG_IGN)
+open("pid", "w").write(str(os.getpid()))
+while True:
+    time.sleep(1)
+"""
+    ran = select(tithe, command(tmp_path, deaf), "--loss-timeout", "2")
+    assert (ran.code, "said nothing for 2 s (--loss-timeout)" in ran.err) == (1, True), ran.err
+    process = Path("/proc", (tmp_path / "pid").read_text(), "stat")
+    while process.exists() and process.read_text().rpartition(")")[2].split()[0] not in "ZX":
+        time.sleep(0.01)  # it is killed, and ends when the system comes to it
+
+
+def test_a_line_without_end_is_not_held(tithe: Tithe, chosen: list[dict], tmp_path: Path) -> None:
+    endless = "import sys\nwhile True:\n    sys.stdout.write('x' * 1000000)\n"
+    ran = select(tithe, command(tmp_path, endless), "--loss-timeout", "60")
+    assert (ran.code, "line 1 of its output is no JSON object: 'xxx" in ran.err) == (1, True), ran.err
+
+
+def test_what_a_command_complains_of_without_end_fills_no_disk(
+    tithe: Tithe, chosen: list[dict], tmp_path: Path
+) -> None:
+    complaining = "import sys\nsys.stderr.write('x' * 5_000_000)\nsys.stderr.flush()\n" + GOOD
+    spec = command(tmp_path, complaining).replace("exec:", "exec:ulimit -f 1000; ")  # files of 1 MB at most
+    ran = select(tithe, spec)
+    assert ran.code == 0, ran.err
+    assert read_jsonl(tmp_path / "s.jsonl") == chosen
+
+
+def test_a_command_need_not_read_what_it_is_given(tithe: Tithe, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "c.jsonl", [{"text": f"{i} " * 50_000} for i in range(30)])
+    knowing = "for i in range(4): print('{\"loss\": 1}')\n"
+    ran = tithe(
+        "select", "c.jsonl", "-o", "s.jsonl", "--clusters", "4", "--size", "9", "--loss", command(tmp_path, knowing)
+    )
+    assert ran.code == 0, ran.err
 
 
 def test_a_command_sees_the_environment_of_the_user(
