@@ -119,11 +119,16 @@ def calm(browser: Browser, file: Path) -> str:
     """The text of a page that does nothing, asks for nothing and fits the window."""
     said: list[str] = []
     asked: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
     for width in (390, 1280):
         with browser.new_page(viewport={"width": width, "height": 800}) as page:
             page.on("console", lambda message: said.append(message.text))
             page.on("pageerror", lambda error: said.append(str(error)))
-            page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+            page.on("dialog", refuse)
             page.on("request", lambda request: asked.append(request.url))
             page.goto(file.as_uri())
             page.mouse.move(width / 2, 300)
