@@ -47,7 +47,10 @@ class Scale:
             low, high = low - room, high + room
             if bend != "linear" and low <= 0:
                 bend = "linear"
-        return cls(low, high, bend)
+        scale = cls(low, high, bend)
+        ends = scale._bent(np.array([low, high]))
+        # Where all is all but 0, logarithms tell nothing apart.
+        return scale if ends[1] > ends[0] else cls(low, high)
 
     def __call__(self, values: npt.ArrayLike) -> Numbers:
         """Per cent of the axis, of the values' shape."""

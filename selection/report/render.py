@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tithe.selection.errors import TitheError
 from tithe.selection.report.content import Page
+from tithe.selection.report.wording import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -19,7 +20,12 @@ def load_template() -> Template:
     except ImportError as error:
         raise TitheError("report: needs the extra: pip install 'tithe[report]'") from error
     environment = Environment(
-        loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_source),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2")
 
@@ -27,6 +33,11 @@ def load_template() -> Template:
 def render(template: Template, page: Page) -> bytes:
     """The HTML of a page, in UTF-8."""
     return template.render(page=page).encode()
+
+
+def _shown(value: Any) -> Any:
+    """Every text that the page says, whatever it is from; not what the template makes of it, which is escaped."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _source(name: str) -> str:

@@ -20,9 +20,15 @@ _UNSEEN = re.compile(
     "\U000e0000-\U000e007f]"
 )
 
+# Marks that are put on the letter before, more than any script puts on one: they would cover the lines above and below.
+_PILED = re.compile(
+    "(?<=[{0}]{{8}})[{0}]+".format("\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f")
+)
+
 
 def visible(text: str) -> str:
-    """The text with every character that acts unseen written as its number, ⟨U+202E⟩."""
+    """The text with every character that acts unseen written as its number, ⟨U+202E⟩; piled marks counted."""
+    text = _PILED.sub(lambda match: f"⟨{len(match[0])} marks⟩", text)
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 

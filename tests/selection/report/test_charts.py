@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tithe.selection.report.charts import Bend, Scale, comparison, outline, scatter, weight_histogram
@@ -30,6 +30,8 @@ def bars(path: str) -> tuple[np.ndarray, np.ndarray]:
     st.lists(st.floats(-1e307, 1e307), min_size=2, max_size=9),
     st.sampled_from(["linear", "log", "log1p"]),
 )
+@example([0.0, 2e-311], "log")
+@example([0.0, 1e-300], "log")
 def test_a_scale_keeps_order_and_its_ends_and_holds_all_values(values: list[float], bend: Bend) -> None:
     ordered = np.sort(np.array(values) if bend == "linear" else np.abs(values))
     scale = Scale.over(float(ordered[0]), float(ordered[-1]), bend)
