@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs.sampling import ordered_pivotal
-from tithe.selection.designs.tokens import draw_balanced
+from tithe.selection.designs.spliced import draw_spliced
 
 WeightsAs = Literal["column", "loss-scale", "replicate", "resample", "none"]
 WeightScale = Literal["sum", "mean"]
@@ -51,7 +51,7 @@ def replicated(
     whole = np.where(np.abs(expected - nearest) < _ROUNDING, nearest, np.floor(expected))
     copies = whole.astype(np.int64)
     fractions = np.maximum(expected - whole, 0.0)[order]
-    up = ordered_pivotal(fractions, rng) if tokens is None else draw_balanced(fractions, tokens[order], rng)
+    up = ordered_pivotal(fractions, rng) if tokens is None else draw_spliced(fractions, tokens[order], rng)
     copies[order[up]] += 1
     return copies
 

@@ -9,6 +9,7 @@ Axiotis et al. (2024) as printed. Both hold what they say of the sample, and go 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import (
     NOBODY,
+    Constant,
     Derived,
     Few,
     Home,
@@ -81,10 +83,6 @@ class ClustersElsewhere(OrderElsewhere, Protocol):
         """The numbers of the records at `positions`, ascending, in this order; shape (m,)."""
         ...
 
-    def balanced(self, masses: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Positions:
-        """The positions of records drawn as by `tokens.draw_balanced`, in any order."""
-        ...
-
     def shuffled(self, keys: PerRecord) -> OrderElsewhere:
         """Another order of the same records: of their keys."""
         ...
@@ -130,49 +128,60 @@ class Probabilities:
 
 
 def inclusion_probabilities(
-    scores: PerRecord, size: int, certain: Positions = NOBODY, candidates: Candidates | None = None
+    scores: PerRecord,
+    size: float,
+    certain: Positions = NOBODY,
+    candidates: Candidates | None = None,
+    costs: PerRecord | None = None,
 ) -> Probabilities:
-    """Probabilities in proportion to `scores`, at most 1, with sum `size`.
+    """Probabilities in proportion to `scores`, at most 1, with sum `size`; with `costs`, what these add up to is.
 
     Those that would pass 1 are set to 1 and the rest rescaled, as often as it takes (Särndal et al. 1992,
-    section 3.6). Records at the positions `certain`, ascending, get 1. Where fewer than `size` scores are positive,
-    the candidates of score 0 share what is left equally. No score of a record that is no candidate is positive;
-    None: all are candidates.
+    section 3.6). Records at the positions `certain`, ascending, get 1. Where the records of positive score cost less
+    than `size`, the candidates of score 0 share what is left equally. No score of a record that is no candidate is
+    positive; None: all are candidates. Without costs each record costs 1.
     """
     candidates = candidates or Candidates.everyone(len(scores))
-    if not 0 <= size <= candidates.count:
-        raise ValueError(f"size {size} is not within 0..{candidates.count}")
-    if len(certain) > size:
-        raise ValueError(f"{len(certain)} certain records do not fit into {size}")
-    chosen, left = Few(certain), size - len(certain)
-    if _count_positive(without(scores, chosen)) < left:
+    chosen = Few(certain)
+    if costs is None:
+        if not 0 <= size <= candidates.count:
+            raise ValueError(f"size {size} is not within 0..{candidates.count}")
+        if len(certain) > size:
+            raise ValueError(f"{len(certain)} certain records do not fit into {size}")
+        costs, left = Constant(1.0, len(scores)), size - len(certain)
+    else:
+        left = size - float(np.asarray(costs[certain], np.float64).sum())
+    if _cost_of_positive(without(scores, chosen), costs) < left:
         scores = Derived(lambda score, candidate: np.where(score > 0, 2.0, candidate), scores, candidates)
-        return Probabilities(scores, *_cut_off(without(scores, chosen), left, sure_from=2.0), chosen)
-    return Probabilities(scores, *_cut_off(without(scores, chosen), left), chosen)
+        return Probabilities(scores, *_cut_off(without(scores, chosen), costs, left, sure_from=2.0), chosen)
+    return Probabilities(scores, *_cut_off(without(scores, chosen), costs, left), chosen)
 
 
-def _count_positive(scores: PerRecord) -> int:
-    def found(part: slice, values: npt.NDArray[Any]) -> int:
+def _cost_of_positive(scores: PerRecord, costs: PerRecord) -> float:
+    def found(part: slice, values: npt.NDArray[Any], cost: npt.NDArray[Any]) -> float:
         if not (np.isfinite(values).all() and values.min() >= 0):
             raise ValueError("scores must be finite and not negative")
-        return int(np.count_nonzero(values))
+        return float(cost[values > 0].sum(dtype=np.float64))
 
-    return reduced(found, operator.add, 0, scores)
+    return reduced(found, operator.add, 0.0, scores, costs)
 
 
-def _cut_off(scores: PerRecord, size: int, sure_from: float = np.inf) -> tuple[float, float]:
-    """What scores are multiplied by to sum up to `size`, those counted as 1 that are at least the second number."""
+def _cut_off(scores: PerRecord, costs: PerRecord, size: float, sure_from: float = np.inf) -> tuple[float, float]:
+    """What scores are multiplied by so that costs add up to `size`, those counted as 1 that are at least the second
+    number."""
     while True:
 
-        def found(part: slice, values: npt.NDArray[Any], sure_from: float = sure_from) -> tuple[int, float, float]:
+        def found(
+            part: slice, values: npt.NDArray[Any], cost: npt.NDArray[Any], sure_from: float = sure_from
+        ) -> tuple[float, float, float]:
             values = values.astype(np.float64)
             sure = values >= sure_from
             values[sure] = 0.0
-            return int(np.count_nonzero(sure)), float(values.sum()), float(values.max())
+            return float(cost[sure].sum(dtype=np.float64)), float((values * cost).sum()), float(values.max())
 
-        sure, below, largest = reduced(found, _together, (0, 0.0, 0.0), scores)
-        left = size - sure
-        if left <= 0:
+        spent, below, largest = reduced(found, _together, (0.0, 0.0, 0.0), scores, costs)
+        left = size - spent
+        if left <= 0 or below <= 0:
             return 0.0, sure_from
         factor = left / below
         if largest < NEARLY_ONE / factor:
@@ -180,7 +189,7 @@ def _cut_off(scores: PerRecord, size: int, sure_from: float = np.inf) -> tuple[f
         sure_from = NEARLY_ONE / factor
 
 
-def _together(one: tuple[int, float, float], other: tuple[int, float, float]) -> tuple[int, float, float]:
+def _together(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
     return one[0] + other[0], one[1] + other[1], max(one[2], other[2])
 
 
@@ -217,7 +226,12 @@ def open_mass(probabilities: Floats) -> Floats:
 
 
 def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Positions:
-    """Positions drawn by ordered pivotal sampling from probabilities < 1 with an integer sum s; shape (s,).
+    """Positions drawn by ordered pivotal sampling from probabilities < 1 with an integer sum s; shape (s,)."""
+    return pivotal_samples(probabilities, rng.random)
+
+
+def pivotal_samples(probabilities: PerRecord, uniform: Callable[[int], Floats]) -> Positions:
+    """Positions drawn by ordered pivotal sampling, of one sample or of many; shape (..., s).
 
     In the pivotal method two records at a time settle who takes the probability of both; in order, the survivor
     of the records so far meets the next one. Chauvet (2012, section 3) cuts the cumulated probabilities at the
@@ -226,34 +240,44 @@ def ordered_pivotal(probabilities: PerRecord, rng: np.random.Generator) -> Posit
     straddles the interval's end (a_i of it inside, b_i beyond): one of the two is drawn, the other goes on with
     mass b_i. So each interval needs two random numbers, and who goes on is known from the last interval in which
     it was settled anew: no loop over records, nor over intervals.
+
+    Args:
+        probabilities: below 1, with an integer sum s.
+        uniform: gives random numbers for m intervals, shape (..., m): those of one sample independent of each other.
     """
     mass = total(probabilities)
     s = round(mass)
     if s == 0:
-        return np.empty(0, np.int64)
-    line = PivotalLine(s, rng)
+        return uniform(0).astype(np.int64)
+    line = PivotalLine(uniform(s), uniform(s - 1))
     factor = s / mass  # rounding must not cost the last interval its end
     line.straddled_by(*located(line.ends, probabilities, factor))
-    return line.drawn(located(line.points, probabilities, factor)[0])
+    points = line.points
+    ascending = np.argsort(points, axis=None, kind="stable")
+    winners = np.empty(points.size, np.int64)
+    winners[ascending] = located(points.ravel()[ascending], probabilities, factor)[0]
+    return line.drawn(winners.reshape(points.shape))
 
 
 class PivotalLine:
-    """The random numbers of `ordered_pivotal`, and who is drawn by them, on a line from `start` to `start + size`.
+    """Who is drawn by ordered pivotal sampling on a line from `start` to `start + s`, in one sample or in many.
 
     First it is told who holds the `ends` of the unit intervals, then who holds the `points`.
     """
 
-    def __init__(self, size: int, rng: np.random.Generator, start: float = 0.0) -> None:
+    def __init__(self, point: Floats, coin: Floats, start: float = 0.0) -> None:
+        """The random numbers: `point` of shape (..., s), `coin` of shape (..., s - 1)."""
+        size = point.shape[-1]
         self.ends = start + np.arange(1, size, dtype=np.float64)
         self._begins = start + np.arange(size)
-        self._point, self._coin = rng.random(size), rng.random(size - 1)
+        self._point, self._coin = point, coin
 
     def straddled_by(self, straddler: Positions, start: Floats, after: Floats) -> None:
         """The records on the ends, and where their stretches of the line begin and end."""
         self._straddler = straddler
         self._inside, self._beyond = self.ends - start, after - self.ends
         self._before_straddler = np.concatenate([np.nextafter(start, 0.0), [np.inf]])
-        self._point *= 1.0 - np.concatenate([self._inside, [0.0]])
+        self._point = self._point * (1.0 - np.concatenate([self._inside, [0.0]]))
 
     @property
     def points(self) -> Floats:
@@ -269,11 +293,13 @@ class PivotalLine:
 
         # Who is drawn, and who goes on: P(winner drawn) = (1 - a - b) / (1 - b).
         winner_drawn = self._coin * (1.0 - beyond) < 1.0 - inside - beyond
-        goes_on = np.where(winner_drawn, straddler, winner[:-1])
-        settled = np.where(winner_drawn | ~survivor_wins[:-1], np.arange(s - 1), -1)
-        survivor = np.concatenate([[-1], goes_on[np.maximum.accumulate(settled)]])
+        goes_on = np.where(winner_drawn, straddler, winner[..., :-1])
+        settled = np.where(winner_drawn | ~survivor_wins[..., :-1], np.arange(s - 1), -1)
+        since = np.maximum.accumulate(settled, axis=-1)  # never -1: nobody survives to the first interval
+        nobody = np.full((*winner.shape[:-1], 1), -1)
+        survivor = np.concatenate([nobody, np.take_along_axis(goes_on, since, axis=-1)], axis=-1)
         winner = np.where(survivor_wins, survivor, winner)
-        return np.concatenate([np.where(winner_drawn, winner[:-1], straddler), winner[-1:]])
+        return np.concatenate([np.where(winner_drawn, winner[..., :-1], straddler), winner[..., -1:]], axis=-1)
 
 
 def ordered_pivotal_in_lines(masses: MassesElsewhere, rng: np.random.Generator) -> Positions:
@@ -286,7 +312,7 @@ def ordered_pivotal_in_lines(masses: MassesElsewhere, rng: np.random.Generator) 
     if not drawn.any():
         return np.empty(0, np.int64)
     lines = [
-        PivotalLine(int(size), rng, start)
+        PivotalLine(rng.random(int(size)), rng.random(int(size) - 1), start)
         for size, start in zip(sizes[drawn].tolist(), starts[drawn].tolist(), strict=True)
     ]
     cuts = np.cumsum([len(line.ends) for line in lines])[:-1]

@@ -9,22 +9,21 @@ evidence and outputs, is the same code for every engine: it goes through all rec
 - `laying_embeddings`, `laying_clusters`: the groundwork (`ground`). `marking`: conditions and groups.
 - `line` is the draw along the order of the clusters (`cluster_order`) and its proof; groups have lines of their own.
 - `exchange`: numbers that go from every part to others, through files. By it `duplicates` finds equal texts, and
-  `dealing` puts records into another order: that of random keys (`random_order`), or that of the clusters in one piece,
-  for tokens (`balanced`).
+  `dealing` puts records into another order, that of random keys (`random_order`).
 
 **What the driver holds**: the points that the centroids learn from and the centroids, O(k d); a few numbers for each of
 8 k shells, of groups at most 262,144 shells or one for each; the values of the groups; what is certain or excluded, of
-which there is no more than was ever drawn; 2 numbers for each record of the budget; names of parts, and the rows of
-their bad records; for `low-rank` a matrix of d x d, for `k-center` the vectors that it chooses among, as in one
-process. Never a number for each record.
+which there is no more than was ever drawn; 2 numbers for each record of the budget, with `--tokens` about 20 for each
+of half a million records at most, or of twice the budget; names of parts, and the rows of their bad records; for
+`low-rank` a matrix of d x d, for `k-center` the vectors that it chooses among, as in one process. Never a number for
+each record.
 
 **What is kept where**: the embeddings of texts, and two numbers for each record (cluster, distance), lie in the work
 folder, which all machines share. Probabilities and scores are functions of these, and worked out again whenever they
 are needed: about 30 times, at 38 million records a second and core. What only one run needs lies in a folder of the
 work folder that ends with it (`kept`): flags, groups, copies, tokens (11 bytes a record, of what is asked for), what
 was unpacked, what the parts exchange (25 bytes a record and 12 for each text for `--dedup`; 40 for each record that
-may be drawn for `--sampler simple` and 32 for `--tokens`, for each subset). An exchange opens as many files as there
-are pairs of parts.
+may be drawn for `--sampler simple`, for each subset). An exchange opens as many files as there are pairs of parts.
 
 **What is refused**, and why:
 

@@ -12,11 +12,10 @@ import numpy.typing as npt
 from tithe.selection.designs.sampling import OrderElsewhere
 from tithe.selection.distinct import distinct
 from tithe.selection.engines.along import MassesAlong, RememberedPlaces
-from tithe.selection.engines.balanced import balanced_in_ranges
 from tithe.selection.engines.line import Bounds, CellSums, Chain, Keys, Layout, Located, locate, middles
 from tithe.selection.engines.random_order import RandomOrder
 from tithe.selection.engines.scattered import DISTANCES, LABELS, Place, ScatteredHome, at, blocks_of
-from tithe.selection.per_record import Derived, PerRecord, Positions, reduced_over, totals
+from tithe.selection.per_record import PerRecord, Positions, reduced_over, totals
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +33,6 @@ class ScatteredOrder(RememberedPlaces):
         some = distinct(home.records, min(home.records, _LOOKED_AT), np.random.default_rng(0))
         super().__init__(home)
         self.chain = Chain.of(ranks, means, labels[some], distances[some].astype(np.float64))
-        self._looked_at = some
         self.groups: PerRecord | None = None
 
     def in_lines(self, groups: PerRecord, count: int) -> ScatteredOrder:
@@ -46,18 +44,6 @@ class ScatteredOrder(RememberedPlaces):
     def along(self, masses: PerRecord) -> ScatteredMasses:
         """See OrderElsewhere."""
         return ScatteredMasses(self, masses)
-
-    def balanced(self, masses: PerRecord, tokens: PerRecord, rng: np.random.Generator) -> Positions:
-        """See ClustersElsewhere."""
-        chain = self.chain
-
-        def key(labels: npt.NDArray[np.int32], squared_distances: npt.NDArray[np.float32]) -> Positions:
-            return (chain.ranks[labels] << 32) | chain.keys_of(labels, squared_distances, 0).astype(np.int64)
-
-        keys = Derived(key, self.home.quantity(LABELS), self.home.quantity(DISTANCES))
-        parts, some = len(self.home.starts), np.sort(keys[self._looked_at])
-        bounds = some[np.arange(1, parts) * len(some) // parts]
-        return balanced_in_ranges(self.home, keys, bounds, masses, tokens, rng)
 
     def shuffled(self, keys: PerRecord) -> OrderElsewhere:
         """See ClustersElsewhere."""
