@@ -87,6 +87,4 @@ def _places(head: str, places: tuple[differences.Place, ...]) -> Iterable[str]:
 
 
 def _shown(value: Any) -> str:
-    from tithe.selection.errors import printable
-
-    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

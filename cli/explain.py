@@ -71,10 +71,8 @@ def explain(
 
 
 def _lines(found: Explanation) -> Iterator[str]:
-    from tithe.selection.errors import printable
-
-    yield f"record    row {found.row:,}: {printable(found.place)}{_text(found.text)}"
-    yield f"selected  {'yes' if found.selected else 'no'}: {printable(found.reason)}"
+    yield f"record    row {found.row:,}: {found.place}{_text(found.text)}"
+    yield f"selected  {'yes' if found.selected else 'no'}: {found.reason}"
     if found.standing is not None:
         yield from _standing(found.standing)
 
@@ -99,9 +97,7 @@ def _standing(standing: Standing) -> Iterator[str]:
 
 
 def _text(text: str | None) -> str:
-    from tithe.selection.errors import printable
-
     if text is None:
         return ""
     line = " ".join(text.split())
-    return f": {printable(line[:_SHOWN])}{'…' if len(line) > _SHOWN else ''}"
+    return f": {line[:_SHOWN]}{'…' if len(line) > _SHOWN else ''}"

@@ -107,8 +107,7 @@ def _weight_lines(manifest: dict[str, Any]) -> list[str]:
 def _token_lines(tokens: dict[str, Any] | None) -> list[str]:
     if tokens is None:
         return []
-    counted = f"{printable(tokens['counted'])}"
-    return [f"tokens    {tokens['lines']:,} for a budget of {tokens['budget']:,} ({counted})"]
+    return [f"tokens    {tokens['lines']:,} for a budget of {tokens['budget']:,} ({tokens['counted']})"]
 
 
 def _group_lines(groups: dict[str, Any] | None) -> list[str]:

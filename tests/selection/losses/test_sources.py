@@ -106,7 +106,7 @@ def test_a_command_gives_the_subset_that_the_column_gives(
     [
         ("import sys; sys.exit('no GPU left')", "ended with exit code 1; its stderr ends: no GPU left"),
         (GOOD + "sys.exit(3)", "ended with exit code 3"),
-        ("print('{\"loss\": 1}')", "printed 1 lines, "),
+        ("print('{\"loss\": 1}')", "printed 1 line, "),
         (GOOD + "print('{\"loss\": 1}')", "printed more than the "),
         ("print('garbage \\x1b[31m')", "line 1 of its output is no JSON object: 'garbage"),
         ("print('{\"value\": 1}')", "line 1 of its output is no JSON object with 'loss'"),
