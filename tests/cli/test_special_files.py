@@ -30,14 +30,15 @@ answers = os.fdopen(os.dup(1), "w")
 for line in sys.stdin:
     folder, arguments = json.loads(line)
     os.chdir(folder)
-    error, out = io.StringIO(), io.TextIOWrapper(io.BytesIO())
+    error, out = io.TextIOWrapper(io.BytesIO()), io.TextIOWrapper(io.BytesIO())
     with contextlib.redirect_stderr(error), contextlib.redirect_stdout(out):
         try:
             main(arguments)
         except SystemExit as exit_:
             code = exit_.code
+    error.flush()
     out.flush()
-    print(json.dumps([code, out.buffer.getvalue().decode(), error.getvalue()]), file=answers, flush=True)
+    print(json.dumps([code, out.buffer.getvalue().decode(), error.buffer.getvalue().decode()]), file=answers, flush=True)
 """
 
 SECONDS = 10
