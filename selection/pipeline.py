@@ -95,6 +95,8 @@ def select(
                 notify(f"found in {work.path}: {' and '.join(ground.reused)}")
             excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
             frame = draw_up(options, ground, excluded, marks, stages)
+            for note in frame.notes:
+                notify(note)
             outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):
