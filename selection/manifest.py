@@ -146,6 +146,8 @@ def _tokens(options: Options, outcome: Outcome) -> dict[str, Any] | None:
         "counted": describe_counting(options),
         "mean": total(tokens) / len(tokens),
         "records": total(Derived(np.multiply, tokens, outcome.frame.stands_for)),
+        "longest": outcome.frame.longest,
+        "too_long": outcome.frame.too_long,
         "selected": int(held.sum()),
         "lines": int(held.sum() if outcome.repeats is None else held @ outcome.repeats),
     }

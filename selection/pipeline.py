@@ -103,7 +103,11 @@ def select(
             excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
             frame = draw_up(options, ground, excluded, marks, stages)
             records = len(ground.clusters.labels)
-            for line in (*more_than_records(options, records), *more_than_candidates(options, ground.plan.size, frame)):
+            for line in (
+                *frame.notes,
+                *more_than_records(options, records),
+                *more_than_candidates(options, ground.plan.size, frame),
+            ):
                 notify(line)
             outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:

@@ -36,8 +36,8 @@ Signs = npt.NDArray[np.int8]
 # is at most that of one length, relative to the mean one, over the root of this.
 _RECORDS = 1 << 18
 
-# Where each record of the population is drawn so often, more samples change nothing that could be seen.
-_EACH = 8
+# Where each record of the population is drawn so often, and so many are, more samples change little.
+_EACH, _ENOUGH = 8, 1 << 12
 
 # Numbers that are given their signs one after the other.
 _STEPS = 256
@@ -66,7 +66,7 @@ def draw_spliced(probabilities: PerRecord, lengths: PerRecord, rng: np.random.Ge
 def _samples(size: int, population: int) -> int:
     """How many samples of a size are spliced: a power of two."""
     count = 2
-    while count * size < min(_RECORDS, _EACH * population):
+    while count * size < min(_RECORDS, max(_ENOUGH, _EACH * population)):
         count *= 2
     return count
 
@@ -86,7 +86,7 @@ def _spliced(one: Positions, other: Positions, length: Floats, rng: np.random.Ge
     begins = np.ones(one.shape, bool)
     begins[:, 1:] = np.maximum(one, other)[:, :-1] < np.minimum(one, other)[:, 1:]
     pieces = np.cumsum(begins, axis=1) - 1 + np.arange(len(one))[:, None] * one.shape[1]
-    longer = np.bincount(pieces.ravel(), (length[other] - length[one]).ravel(), minlength=one.size)
+    longer = np.bincount(pieces.ravel(), (length[other] - length[one]).ravel(), minlength=one.size).astype(np.float64)
     signs = _opposed(longer.reshape(one.shape))[0] * np.where(rng.random(len(one)) < 0.5, 1, -1)[:, None]
     return np.where(signs.ravel()[pieces] > 0, other, one)
 

@@ -22,7 +22,6 @@ from tithe.selection.designs import variance
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
 from tithe.selection.designs.sampling import Sample, inclusion_probabilities, open_masses, with_certain
 from tithe.selection.designs.spliced import draw_spliced
-from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import NOBODY, Derived, PerRecord, Positions, total
 
@@ -112,25 +111,11 @@ def make_token_design(
     candidates: Candidates,
     certain: Positions = NOBODY,
 ) -> TokenDesign:
-    """The design for a budget of tokens; raises UsageError where it is too small for one record, or what is certain."""
-    size = size_of_budget(scores, tokens, budget, candidates, certain)
+    """The design for a budget of tokens, which is at least those of the records that are certain.
+
+    Of the number of records drawn, in proportion to their scores, the expected tokens come nearest to the budget.
+    """
+    size = candidates.count
+    if total(Derived(np.multiply, tokens, candidates)) > budget:
+        size = round(total(inclusion_probabilities(scores, budget, certain, candidates, costs=tokens)))
     return TokenDesign(inclusion_probabilities(scores, size, certain, candidates), order, size, tokens)
-
-
-def size_of_budget(
-    scores: PerRecord, tokens: PerRecord, budget: int, candidates: Candidates, certain: Positions = NOBODY
-) -> int:
-    """The number of records, drawn in proportion to their scores, whose expected tokens come nearest to a budget."""
-    certainly = int(np.asarray(tokens[certain], np.int64).sum()) if len(certain) else 0
-    if certainly > budget:
-        raise UsageError(
-            f"--tokens {budget:,}: the {len(certain):,} records that are certain have {certainly:,} tokens already"
-        )
-    everything = total(Derived(np.multiply, tokens, candidates))
-    if everything <= budget:
-        return candidates.count
-    expected = total(inclusion_probabilities(scores, budget, certain, candidates, costs=tokens))
-    if expected < 1 - 1e-9:
-        mean = everything / candidates.count
-        raise UsageError(f"--tokens {budget:,}: is less than a record; they have {mean:,.0f} tokens on average")
-    return round(expected)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.errors import TitheError
+from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.conditions import always_among, but_never
 from tithe.selection.frame.duplicates import those_that_stay
@@ -17,7 +18,7 @@ from tithe.selection.frame.marks import Marks
 from tithe.selection.frame.near import merge_near
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
-from tithe.selection.per_record import NOBODY, PerRecord, Positions, worked_out
+from tithe.selection.per_record import NOBODY, Among, Derived, Few, PerRecord, Positions, total, worked_out
 from tithe.selection.stages import Advance, Stages
 
 
@@ -41,6 +42,10 @@ class Frame:
     """Records left out by `--never` besides."""
     duplicates: int | None = None
     """Records left out since another stands for them; None: there was no `--dedup`."""
+    longest: int | None = None
+    """Tokens that a record may have to be left to chance; None: as many as it likes."""
+    too_long: int = 0
+    """Records left out since they have more."""
     given: bytes = b""
     """What an earlier draw can have had a say in; see streams.py."""
 
@@ -58,6 +63,16 @@ class Frame:
     def represented(self) -> int:
         """How many records all candidates stand for."""
         return self.candidates.count + (self.duplicates or 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of them, a line each."""
+        if not self.too_long:
+            return ()
+        return (
+            f"--tokens: records of more than {self.longest:,} tokens, half of what is left to chance, are left out "
+            f"({self.too_long:,} of {self.too_long + self.candidates.count:,}); the weights stand for the rest",
+        )
 
     def within(self, some: Positions) -> Frame:
         """The frame of a second phase, whose population are some of the candidates, ascending, each for itself."""
@@ -112,7 +127,7 @@ def draw_up(
     if options.dedup or options.dedup_near is not None:
         with stages("dedup", n) as advance:
             frame = _deduplicated(options, frame, ground, advance)
-    return frame
+    return frame if options.tokens is None else _without_too_long(frame, options.tokens)
 
 
 def _deduplicated(options: Options, frame: Frame, ground: Groundwork, advance: Advance) -> Frame:
@@ -135,3 +150,38 @@ def _deduplicated(options: Options, frame: Frame, ground: Groundwork, advance: A
         copies=copies,
         duplicates=frame.candidates.count - stay.count,
     )
+
+
+def _without_too_long(frame: Frame, budget: int) -> Frame:
+    """The frame without the records that have more than half of the tokens that are left to chance.
+
+    With one of them in a sample, the others could not make up for it. Those that are certain stay.
+    """
+    tokens, candidates, certain = frame.tokens, frame.candidates, frame.certain
+    assert tokens is not None, "they were counted"
+    all_ = int(total(Derived(np.multiply, tokens, candidates)))
+    if all_ <= budget:
+        return frame
+    certainly = int(np.asarray(tokens[certain], np.int64).sum())
+    if certainly > budget:
+        raise UsageError(
+            f"--tokens {budget:,}: the {len(certain):,} records that are certain have {certainly:,} tokens already"
+        )
+    longest = (budget - certainly) // 2
+
+    def stays(candidate: npt.NDArray[np.bool_], length: npt.NDArray[Any], sure: npt.NDArray[np.bool_]) -> Any:
+        return candidate & (sure | (length <= longest))
+
+    mask = Derived(stays, candidates, tokens, Among(Few(certain), len(candidates)))
+    left = Candidates(mask, int(total(mask)))
+    too_long = candidates.count - left.count
+    if 2 * too_long > candidates.count:
+        raise UsageError(
+            f"--tokens {budget:,}: {budget - certainly:,} are left to chance, and {too_long:,} of {candidates.count:,} "
+            f"records have more than half of that; they have {all_ / candidates.count:,.0f} on average"
+        )
+    frame = replace(frame, candidates=left, longest=longest, too_long=too_long)
+    if frame.copies is None or not too_long:
+        return frame
+    copies = worked_out(Derived(np.multiply, frame.copies, left), np.uint32)
+    return replace(frame, copies=copies, duplicates=int(total(copies)) - left.count)

@@ -306,6 +306,8 @@ class _Case:
             return "it is in an earlier subset, by --exclude"
         if self._marks.flags is not None and self._marks.flags[at] & NEVER:
             return "by --never"
+        if self._too_long(at):
+            return f"it has more than {self._frame.longest:,} tokens, half of what --tokens leaves to chance"
         if self._frame.copies is not None and self._frame.copies[at] == 0:
             return self._stand_in(at, self._frame.copies)
         if not self._manifest["method"]["by_chance"]:
@@ -313,6 +315,10 @@ class _Case:
         if standing.probability is None:
             return "others were drawn; its probability is not known"
         return "it was left to chance, and others were drawn"
+
+    def _too_long(self, at: int) -> bool:
+        tokens, longest = self._frame.tokens, self._frame.longest
+        return tokens is not None and longest is not None and tokens[at] > longest
 
     def _stand_in(self, at: int, copies: PerRecord) -> str:
         ground = self._ground

@@ -59,9 +59,7 @@ def _broken(record: Record, rows: dict[str, npt.NDArray[Any]], clusters: dict[st
         return
     yield from _unbiased(record, weight, pi)
     if _in_proportion(record):
-        # Of a budget of tokens, to the score over the root of their number: see designs/tokens.py.
-        roots = np.sqrt(np.maximum(rows["tokens"], 1)) if "tokens" in rows else 1.0
-        yield from _proportional(record, rows["score"] / roots, weight, pi)
+        yield from _proportional(record, rows["score"], weight, pi)
     if "tokens" in rows and int(rows["tokens"].sum()) != manifest["tokens"]["selected"]:
         yield f"tokens: are {rows['tokens'].sum()}, by the manifest {manifest['tokens']['selected']}"
     yield from _clusters_agree(record, rows, clusters)
@@ -80,8 +78,8 @@ def _unbiased(record: Record, weight: Floats, pi: Floats) -> Iterator[str]:
     if _independent(record, pi):
         yield from _independent_draws(record, weight, pi)
         return
-    tokens, budget = record.manifest["tokens"], record.manifest["budget"]
-    if tokens is None and len(weight) != budget:
+    budget = record.manifest["budget"]
+    if len(weight) != budget:
         yield f"rows: are {len(weight)}, of a budget of {budget}"
     stands_for = weight * pi
     whole = np.rint(stands_for) if record.manifest["duplicates"] is not None else np.ones(len(weight))

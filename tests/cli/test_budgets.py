@@ -57,6 +57,8 @@ def test_a_budget_of_tokens_from_a_column(tithe: Tithe, counted: Path, tmp_path:
         "counted": "of the field tokens",
         "mean": everything / 600,
         "records": everything,
+        "longest": TOKENS // 2,
+        "too_long": 0,
         "selected": total,
         "lines": total,
     }
@@ -109,6 +111,43 @@ def test_replicated_lines_have_the_tokens_of_the_budget(tithe: Tithe, counted: P
     total = sum(record["tokens"] for record in read_jsonl(tmp_path / "s.jsonl"))
     assert facts(tmp_path / "s.jsonl")["tokens"]["lines"] == total
     assert abs(total / TOKENS - 1) < 0.01
+
+
+@pytest.mark.parametrize("more", [(), ("--dedup",)], ids=["", "dedup"])
+def test_records_too_long_for_the_budget_are_left_out_and_said(
+    tithe: Tithe, counted: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    records = read_jsonl(counted)
+    for record in (records[5], records[300], records[301]):
+        record["tokens"] = 2000
+    records[7]["tokens"], records[7]["keep"] = 1400, "yes"
+    records[9]["tokens"] = 1400
+    if more:
+        records += [{**records[300], "id": 600}, {**records[9], "id": 601}, {**records[10], "id": 602}]
+    write_jsonl(counted, records)
+    arguments = ("--tokens", TOKENS, "--token-column", "tokens", "--always", "keep=yes", *more)
+    ran = tithe("select", counted, "-o", "s.jsonl", *arguments, "--loss", "column:loss", "--score-subset")
+    assert ran.code == 0, ran.err
+    # What is certain is not too long; of the 3,000 tokens it leaves 1,600.
+    assert (
+        "--tokens: records of more than 800 tokens, half of what is left to chance, are left out (4 of 600); the "
+        "weights stand for the rest"
+    ) in ran.err
+    found = facts(tmp_path / "s.jsonl")
+    assert (found["tokens"]["longest"], found["tokens"]["too_long"]) == (800, 4)
+    assert found["duplicates"] == (1 if more else None)
+    short = [record for record in records if record["tokens"] <= 800 or record is records[7]]
+    assert found["tokens"]["records"] == sum(record["tokens"] for record in short)
+    subset = read_jsonl(tmp_path / "s.jsonl")
+    total = sum(record["tokens"] for record in subset)
+    assert abs(total - TOKENS) < 40  # a record
+    assert 7 in {record["id"] for record in subset} and not {5, 300, 301, 9} & {record["id"] for record in subset}
+    assert weight(tmp_path / "s.jsonl") == pytest.approx(len(short), rel=0.2)
+    estimate = found["evidence"]["estimate"]
+    assert estimate["mean_loss"] == pytest.approx(np.mean([record["loss"] for record in short]), rel=0.2)
+    assert tithe("verify", "s.jsonl.manifest.json").code == 0
+    told = tithe("explain", "s.jsonl.manifest.json", "--row", 300)
+    assert "it has more than 800 tokens, half of what --tokens leaves to chance" in told.out
 
 
 def test_more_tokens_than_there_are_take_everything(tithe: Tithe, counted: Path, tmp_path: Path) -> None:
@@ -208,7 +247,12 @@ WRONG: dict[str, tuple[tuple[object, ...], int, str]] = {
     "a tokenizer without a budget": (("--size", 60, "--tokenizer", "x"), 2, "--tokenizer means nothing without"),
     "tokens and groups": (("--tokens", 900, "--group-by", "source"), 2, "leave --group-by out"),
     "tokens drawn again": (("--tokens", 900, "--weights-as", "resample"), 2, "replicate"),
-    "tokens for no record": (("--tokens", 2, "--token-column", "tokens"), 2, "is less than a record"),
+    "tokens for no record": (
+        ("--tokens", 8, "--token-column", "tokens"), 2, "of 600 records have more than half of that; they have 32 on",
+    ),
+    "tokens that are certain": (
+        ("--tokens", 900, "--token-column", "tokens", "--always", "source=a"), 2, "that are certain have",
+    ),
     "a cosine of more than 1": (("--size", 60, "--dedup-near", 95), 2, "--dedup-near 95.0"),
     "copies and independent draws": (("--size", 60, "--dedup", "--sampler", "iid"), 2, "--sampler pivotal"),
     "a fraction twice": (("--fraction", "0.1,0.1"), 2, "--fraction 0.1: is there twice"),

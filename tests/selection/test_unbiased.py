@@ -103,10 +103,31 @@ def test_budgets_of_tokens(laid: Groundwork) -> None:
         totals.append(int(TOKENS[sample.positions].sum()))
         drawn[sample.positions] += 1
     check(estimates, LOSSES.sum())
-    assert np.abs(np.array(totals) / BUDGET - 1).max() < 0.02
-    assert np.mean(np.abs(np.array(totals) / BUDGET - 1) < 0.01) > 0.99
+    record = BUDGET / design.size
+    assert np.abs(np.array(totals) - BUDGET).max() < 1.5 * record
+    assert np.mean(np.abs(np.array(totals) - BUDGET) < record) > 0.99
     chances = design.probabilities[0:N]
+    # Of each record, the expected weight where it is drawn, and 0 where not, is 1.
     assert (np.abs(drawn / DRAWS - chances) < 4.5 * np.sqrt(chances * (1 - chances) / DRAWS) + 1e-12).all()
+
+
+def test_lines_of_a_budget_of_tokens(laid: Groundwork) -> None:
+    """Each record has as many lines as its weight wants, on average over the draws, and nearly the tokens expected."""
+    asked = options(tokens=BUDGET, weights_as="replicate")
+    frame = everyone(tokens=TOKENS)
+    judgement = judged(asked, laid, frame)
+    design = make_token_design(judgement.scores.values, TOKENS, BUDGET, laid.order, frame.candidates)
+    sample, tokened = design.draw(np.random.default_rng(0)), replace(laid, tokens=TOKENS)
+    held = TOKENS[sample.positions]
+    copies = np.array(
+        [repeats(replace(asked, seed=seed), tokened, sample, sample.weights, design.size) for seed in range(DRAWS)]
+    )
+    lines = copies.sum(axis=1)
+    assert (lines == lines[0]).all()
+    expected = lines[0] * sample.weights / sample.weights.sum()
+    up = expected - np.floor(expected)
+    assert (np.abs(copies.mean(axis=0) - expected) < 4.5 * np.sqrt(up * (1 - up) / DRAWS) + 1e-9).all()
+    assert np.std(copies @ held) < held.mean()  # few are rounded up, and not all of one length
 
 
 @pytest.mark.parametrize("wanted", [{}, {"group_min": 15, "group_max": 30}, {"group_share": ("a=0.2,other=0.8",)}])
