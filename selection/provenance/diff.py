@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tithe.selection.provenance.files import check_tables
+from tithe.selection.provenance.files import require_tables
 from tithe.selection.provenance.record import Record
 from tithe.selection.provenance.tables import read_rows
 
@@ -73,8 +73,8 @@ def difference(before: Record, after: Record) -> Difference:
 
     Raises TitheError where a rows or clusters file is not the one that its manifest vouches for.
     """
-    check_tables(before)
-    check_tables(after)
+    require_tables(before)
+    require_tables(after)
     a, b = before.manifest, after.manifest
     return Difference(
         options=(*_changes(a["options"], b["options"]),),

@@ -30,7 +30,7 @@ from tithe.selection.methods.base import Judgement, Method
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord, positions_where
-from tithe.selection.provenance.files import check_inputs, check_tables
+from tithe.selection.provenance.files import check_inputs, require_tables
 from tithe.selection.provenance.named import check_reach
 from tithe.selection.provenance.record import STDIN, Record
 from tithe.selection.provenance.tables import read_clusters, read_rows
@@ -154,7 +154,7 @@ def explain(
 def _check(record: Record, progress: Progress) -> None:
     if any(file["path"] == STDIN for file in record.manifest["inputs"]):
         raise TitheError(f"{record.path}: the corpus came from standard input, and is gone: nothing can be explained")
-    check_tables(record)
+    require_tables(record)
     total = sum(file["size"] for file in record.manifest["inputs"])
     with progress("verify", total, "bytes") as advance:
         for finding in check_inputs(record, advance):

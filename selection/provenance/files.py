@@ -35,10 +35,20 @@ def check_outputs(record: Record, advance: Advance) -> Iterator[Finding]:
     yield from _check_beside(record, record.manifest["outputs"], advance)
 
 
-def check_tables(record: Record) -> None:
-    """Raise TitheError where the rows or the clusters file is not the one that the manifest vouches for."""
-    for finding in _check_beside(record, record.manifest["outputs"][-2:], lambda count: None):
-        raise TitheError(f"{finding.detail}; {record.path.name} vouches for it")
+def require_outputs(record: Record) -> None:
+    """Raise TitheError where an output is not the one that the manifest vouches for, or may not be read."""
+    _require(record, record.manifest["outputs"])
+
+
+def require_tables(record: Record) -> None:
+    """The same of the rows and the clusters file."""
+    _require(record, record.manifest["outputs"][-2:])
+
+
+def _require(record: Record, outputs: list[dict[str, Any]]) -> None:
+    for finding in _check_beside(record, outputs, lambda count: None):
+        blame = f"; {record.path.name} vouches for it: run tithe select again"
+        raise TitheError(finding.detail + (blame if finding.state == "drifted" else ""))
 
 
 def _check_beside(record: Record, outputs: list[dict[str, Any]], advance: Advance) -> Iterator[Finding]:

@@ -53,7 +53,8 @@ class Reach:
 
         Raises UsageError for what is no URL.
         """
-        named = [_folder(manifest), *map(place_of, allowed), *map(HubModel, allowed)]
+        folder = manifest.absolute().parent if isinstance(manifest, Path) else manifest.with_name("")
+        named = [folder, *map(place_of, allowed), *map(HubModel, allowed)]
         return cls(Path.cwd(), frozenset(map(_root, named)))
 
     def also(self, place: Place) -> Reach:
@@ -76,19 +77,25 @@ class Reach:
 
     def refusal(self, found: Sequence[Named]) -> str:
         """Why these are not read, and what to do, in one line."""
-        kept = found if len(found) <= _NAMED else map(_folder, found)
-        names = [*dict.fromkeys(map(self._shown, kept))]
-        remedy = " ".join(f"{OPTION} {shlex.quote(name)}" for name in names)
+        kept = found if len(found) <= _NAMED else [*map(_folder, found)]
+        names, remedies = ", ".join(dict.fromkeys(map(self._shown, kept))), dict.fromkeys(map(self._real, kept))
         return printable(
-            f"{', '.join(names)}: outside the manifest's folder, where nothing is read on its word alone; "
-            f"if you trust it there, add {remedy}"
+            f"{names}: outside the manifest's folder, where nothing is read on its word alone; "
+            f"if you trust it there, add {' '.join(f'{OPTION} {shlex.quote(name)}' for name in remedies)}"
         )
 
     def _shown(self, named: Named) -> str:
-        if not isinstance(named, Path):
-            return str(named)
-        real, home = os.path.realpath(named), os.path.realpath(self.home)
-        return os.path.relpath(real, home) if os.path.commonpath([real, home]) == home else real
+        # Of os.path: that of Path raises where a folder may not be entered.
+        if isinstance(named, Path) and os.path.islink(named):  # noqa: PTH114
+            return f"{self._from_home(str(named.absolute()))} (a link to {self._real(named)})"
+        return self._real(named)
+
+    def _real(self, named: Named) -> str:
+        return self._from_home(os.path.realpath(named)) if isinstance(named, Path) else str(named)
+
+    def _from_home(self, path: str) -> str:
+        home = os.path.realpath(self.home)
+        return os.path.relpath(path, home) if os.path.commonpath([path, home]) == home else path
 
 
 def model(name: str) -> Named:
@@ -99,7 +106,7 @@ def model(name: str) -> Named:
 def _folder(named: Named) -> Named:
     if isinstance(named, HubModel):
         return named
-    return named.absolute().parent if isinstance(named, Path) else named.with_name("")
+    return Path(os.path.realpath(named)).parent if isinstance(named, Path) else named.with_name("")
 
 
 def _below(wanted: Root, roots: Collection[Root]) -> bool:

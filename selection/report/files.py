@@ -15,8 +15,7 @@ import pyarrow as pa
 
 from tithe.selection.corpus import BadText, Corpus, TextRule, choose_rule, open_corpus
 from tithe.selection.corpus.text import DETECTED
-from tithe.selection.errors import TitheError
-from tithe.selection.provenance.files import check_outputs
+from tithe.selection.provenance.files import require_outputs
 from tithe.selection.provenance.record import Record
 from tithe.selection.provenance.tables import read_clusters, read_rows
 from tithe.selection.report.evidence import Evidence, parse_evidence
@@ -100,8 +99,7 @@ def open_selection(record: Record) -> SelectionFiles:
 
     Raises TitheError where a file is missing or another one.
     """
-    for finding in check_outputs(record, lambda count: None):
-        raise TitheError(f"{finding.detail}; {record.path.name} vouches for it: run tithe select again")
+    require_outputs(record)
     rows, clusters = read_rows(record), read_clusters(record)
     return SelectionFiles(
         record,

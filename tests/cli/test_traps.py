@@ -314,7 +314,7 @@ def test_what_is_no_file_is_not_waited_for(repository: Repository, kind: str) ->
     shutil.move(repository.folder / "x.jsonl", repository.folder / "y.jsonl")
     (repository.folder / "c.jsonl").unlink()
     make(repository.folder / "c.jsonl")
-    refused(check(repository, (*READING[:3],)), "c.jsonl")
+    refused(check(repository, READING[:3]), "c.jsonl", WORDS)
 
 
 # Work folders. Whoever wrote the repository can have made a folder as we do, with our marker.

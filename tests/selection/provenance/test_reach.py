@@ -66,3 +66,10 @@ def test_a_refusal_is_one_line_with_all_that_is_to_be_added(tmp_path: Path, monk
     many = reach.beyond([Path(f"data/{i}.jsonl") for i in range(9)])
     assert reach.refusal(many).endswith("add --allow-read data")
     assert reach.refusal([Path("\x1b[2J\n")]).isprintable()
+    (tmp_path / "link").symlink_to("data")
+    assert reach.refusal([Path("link")]).startswith("link (a link to data): outside")
+    assert reach.refusal([Path("link")]).endswith("add --allow-read data")
+    (tmp_path / "out").mkdir()
+    for i in range(9):
+        (tmp_path / "out" / str(i)).symlink_to(tmp_path / "data" / str(i))
+    assert reach.refusal(reach.beyond([Path(f"out/{i}") for i in range(9)])).endswith("add --allow-read data")
