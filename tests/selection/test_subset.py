@@ -349,7 +349,8 @@ def test_a_weight_that_is_there_already_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"weight": 1}\n')
     with pytest.raises(UsageError, match=r"a\.jsonl: has a field 'weight' already; .*--weight-column"):
         check_writable(opened(tmp_path, "a.jsonl"), "jsonl", "weight")
-    (tmp_path / "b.jsonl").write_text('{"i": 1}\n' * 200 + '{"weight": 1}\n')
+    # Where nobody looks before the long work.
+    (tmp_path / "b.jsonl").write_text('{"i": 1}\n' * 200 + '{"weight": 1}\n' + '{"i": 1}\n' * 5000)
     for format in ("jsonl", "parquet"):
         with pytest.raises(TitheError, match=r"b\.jsonl, line 201: has a field 'weight' already"):
             write(opened(tmp_path, "b.jsonl"), tmp_path / "out", [0, 200], format)
