@@ -35,6 +35,7 @@ from tithe.selection.engines.last_word import last_word
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.options import Options
 from tithe.selection.parallel import workers
+from tithe.selection.sizes import counted
 
 # How often a call is begun again whose worker died.
 _RETRIES = 3
@@ -162,7 +163,7 @@ class RayExecutor:
         self._cpus = max(self._there("CPU"), 1.0)
         self._short_since: float | None = None
         if num_gpus > self._there("GPU"):
-            raise UsageError(f"--num-gpus {num_gpus:g}: the cluster has {self._there('GPU'):g} GPUs")
+            raise UsageError(f"--num-gpus {num_gpus:g}: the cluster has {counted(int(self._there('GPU')), 'GPU')}")
 
     def share(self, value: Any) -> Any:
         """See Executor."""

@@ -101,7 +101,7 @@ def test_a_record_that_is_too_large_is_named_with_the_option_that_allows_it(
 def test_or_it_is_left_out_like_any_bad_record(tithe: Tithe, corpus: tuple[str, bytes, str], tmp_path: Path) -> None:
     name, stdin, place = corpus
     ran = tithe("select", name, "-o", "s.jsonl", "--size", "60", *LIMIT, "--on-bad-record", "skip", stdin=stdin)
-    assert (ran.code, f"left out 1 bad ones, the first at {place}: {SAID}" in ran.err) == (0, True), ran.err
+    assert (ran.code, f"left out 1 bad one, the first at {place}: {SAID}" in ran.err) == (0, True), ran.err
     assert [record["id"] for record in read_jsonl(tmp_path / "s.jsonl")] == [record["id"] for record in SMALL]
     rows = pq.read_table(tmp_path / "s.jsonl.rows.parquet")["row"].to_pylist()
     assert rows == [*range(30), *range(31, 61)]

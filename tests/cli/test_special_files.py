@@ -133,7 +133,12 @@ SELECT = ("select", "corpus.jsonl", "-o", "t.jsonl", *BUDGET)
 MANIFEST = "s.jsonl.manifest.json"
 
 # Said of inputs and of what lies in a work folder, whatever kind it is.
-OTHER_WORDS = ("is neither a file nor a folder", "no file matches", "is a link, or not what tithe keeps")
+OTHER_WORDS = (
+    "is neither a file nor a folder",
+    "outside the manifest's folder, where nothing is read",
+    "no file matches",
+    "is a link, or not what tithe keeps",
+)
 
 # What is put there, the command, and the codes with which it may end.
 TRAPS: dict[str, tuple[str, tuple[object, ...], tuple[int, ...]]] = {
