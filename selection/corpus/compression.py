@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tithe.selection.corpus.inputs import InputFile
-from tithe.selection.corpus.storage import failure, open_for_arrow
+from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 
 CHUNK = 4 << 20
@@ -37,5 +37,5 @@ def chunks(file: InputFile) -> Iterator[bytes]:
             f"{file.path}: is damaged, or needs more memory than there is ({first_line(error)})"
         ) from error
     except (OSError, pa.ArrowException) as error:
-        raise failure(file.path, error, "truncated or damaged") from error
+        raise file.unreadable(error, "truncated or damaged") from error
     file.check_unchanged()

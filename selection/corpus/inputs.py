@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -14,7 +15,7 @@ from tithe.selection.corpus.batch import MAX_RECORD_SIZE
 from tithe.selection.corpus.object_search import find
 from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
 from tithe.selection.corpus.passed_over import PassedOver, no_file
-from tithe.selection.corpus.storage import Place, identity, place_of, status_of
+from tithe.selection.corpus.storage import Place, failure, identity, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
 
 Format = Literal["parquet", "jsonl"]
@@ -67,7 +68,19 @@ class InputFile:
         except OSError as error:
             raise TitheError(f"{self.path}: cannot be read any more ({error.strerror})") from error
         if now != Status(self.size, self.modified):
-            raise TitheError(f"{self.path}: changed during the run; run again when nothing writes to it")
+            raise self._changed()
+
+    def unreadable(self, error: BaseException, guess: str) -> TitheError:
+        """The error of a read that failed: of a file that has another size by now, or see `failure`."""
+        text = str(error)
+        if self.spooled is None and ("past end of file" in text or "HTTP status 416" in text):
+            with suppress(OSError):
+                if status_of(self.path) != Status(self.size, self.modified):
+                    return self._changed()
+        return failure(self.path, error, guess)
+
+    def _changed(self) -> TitheError:
+        return TitheError(f"{self.path}: changed during the run; run again when nothing writes to it")
 
 
 def expand(

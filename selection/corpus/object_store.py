@@ -324,7 +324,9 @@ class _Ranges(io.RawIOBase):
 _UNFILLED = 0xC1
 
 _DENIED = re.compile(
-    "ACCESS_DENIED|PERMISSION_DENIED|UNAUTHENTICATED|HTTP status 40[13]|ACCESS_KEY|SIGNATURE|TOKEN"
+    # 400 without a word of the store: its answer was read in part, and tells of tokens or regions in most cases.
+    r"ACCESS_DENIED|PERMISSION_DENIED|UNAUTHENTICATED|UNKNOWN \(HTTP status 400|HTTP status 40[13]"
+    "|ACCESS_KEY|SIGNATURE|TOKEN"
     "|(Expired|Invalid)Token|RequestTimeTooSkewed|REQUEST_TIME_TOO_SKEWED"
 )
 _BUSY = re.compile("SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|THROTTLING|HTTP status 5")
@@ -364,6 +366,8 @@ def reason(error: BaseException) -> str | None:
         return f"access denied; check the credentials, such as AWS_ACCESS_KEY_ID or AWS_PROFILE ({_short(error)})"
     if "NO_SUCH_BUCKET" in text:
         return "there is no such bucket"
+    if re.search("RESOURCE_NOT_FOUND|NO_SUCH_KEY|HTTP status 404", text):
+        return "no such object"
     if re.search(r"HTTP status 3\d\d", text):
         return f"the store sends to another place, which is not followed; name its endpoint or region ({_short(error)})"
     if "Failed to flush response stream" in text:

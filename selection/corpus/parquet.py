@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.footer import Footer, read_dictionary_size, read_footer
 from tithe.selection.corpus.inputs import InputFile
-from tithe.selection.corpus.storage import failure, open_for_arrow
+from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 from tithe.selection.parallel import chained, workers
 from tithe.selection.sizes import readable
@@ -312,7 +312,7 @@ def _opened(file: InputFile) -> Iterator[tuple[pq.ParquetFile, Footer]]:
             f"{file.path}: is damaged, or needs more memory than there is ({first_line(error)})"
         ) from error
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise failure(file.path, error, "is no Parquet file, or is truncated or damaged") from error
+        raise file.unreadable(error, "is no Parquet file, or is truncated or damaged") from error
     file.check_unchanged()
 
 

@@ -14,7 +14,7 @@ from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.inputs import InputFile
 from tithe.selection.corpus.jsonl import read_jsonl, start_of_line
 from tithe.selection.corpus.parquet import read_parquet
-from tithe.selection.corpus.storage import failure, open_binary
+from tithe.selection.corpus.storage import open_binary
 
 # Files that are looked into, places in each, records at each.
 _FILES, _PLACES, _RECORDS = 8, 4, 32
@@ -58,7 +58,7 @@ def _starts(file: InputFile) -> list[int]:
         with open_binary(file.readable) as lines:
             found = {start_of_line(lines, at, within=_LINE) for at in range(0, file.size, file.size // _PLACES + 1)}
     except OSError as error:
-        raise failure(file.path, error, "cannot be read") from error
+        raise file.unreadable(error, "cannot be read") from error
     return sorted(start for start in found if start is not None and start < file.size)
 
 
