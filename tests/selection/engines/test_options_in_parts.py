@@ -344,6 +344,25 @@ def test_budgets_of_tokens_are_met_whatever_the_parts(corpus: Path, tmp_path: Pa
         assert rows(parts)["tokens"].to_pylist() == ids(tmp_path / "c.jsonl")
 
 
+@pytest.mark.parametrize("more", [{}, {"dedup": True, "always": ("topic=6",)}], ids=str)
+def test_records_too_long_for_the_budget_are_left_out_whatever_the_parts(tmp_path: Path, more: dict[str, Any]) -> None:
+    records = [{**record, "tokens": 20 + record["id"] % 17} for record in make_records(600)]
+    for at in (3, 200, 201, 599):
+        records[at]["tokens"] = 2000
+    records[599]["text"] = records[200]["text"]
+    corpus = write_jsonl(tmp_path / "in.jsonl", records)
+    options = {"tokens": 3600, "token_column": "tokens", "loss": "column:loss", **more}
+    local = run(tmp_path, corpus, Local(), name="a.jsonl", **options)
+    same(local, run(tmp_path, corpus, in_parts(), name="b.jsonl", **options))
+    parts = run(tmp_path, corpus, many(corpus), name="c.jsonl", **options)
+    for name in ("duplicates", "always", "budget"):
+        assert parts.manifest[name] == local.manifest[name]
+    for name in ("too_long", "longest", "records"):
+        assert parts.manifest["tokens"][name] == local.manifest["tokens"][name]
+    assert parts.manifest["tokens"]["too_long"] == (3 if more else 4)
+    assert parts.manifest["tokens"]["selected"] == pytest.approx(3600, abs=30)
+
+
 @pytest.mark.parametrize("parts", [0, 1, 4])
 def test_tokens_are_those_of_the_usable_records(tmp_path: Path, parts: int) -> None:
     """Whether a vector is bad is known after the tokens are counted."""
