@@ -68,7 +68,7 @@ def test_the_help_that_an_error_points_to_is_there(tithe: Tithe, command: str) -
 def test_what_messages_advise_helps(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:
     select = ("select", "corpus.jsonl", "-o", "s.jsonl", *BUDGET, "--loss", "column:loss")
     first = tithe(*select)
-    assert "--score-subset gives an interval" in first.err
+    assert "--score-subset or --validate gives one" in first.err
     ran = tithe(*select)
     assert "exists already; --force overwrites it" in ran.err
     ran = tithe(*select, "--force", "--score-subset")

@@ -34,7 +34,7 @@ def test_an_allocation_sums_up_to_the_budget_within_its_bounds_or_is_refused(
 ) -> None:
     totals, low, high = groups
     if not low.sum() <= budget <= high.sum():
-        with pytest.raises(UsageError, match=f"{low.sum() if low.sum() > budget else high.sum()} records at"):
+        with pytest.raises(UsageError, match=f"{low.sum() if low.sum() > budget else high.sum()} records? at"):
             allocation(budget, totals, low, high)
         return
     found = allocation(budget, totals, low, high)
