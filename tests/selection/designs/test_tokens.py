@@ -110,9 +110,10 @@ def test_the_error_is_that_of_as_many_records_by_count() -> None:
     assert by_tokens.size == size
     errors, off, variances = np.empty((2, draws)), np.empty(draws), np.empty(draws)
     for seed in range(draws):
-        for number, design in enumerate((by_count, by_tokens)):
-            sample = design.draw(np.random.default_rng([number, seed]))
-            errors[number, seed] = sample.weights @ losses[sample.positions] - losses.sum()
+        counted = by_count.draw(np.random.default_rng([0, seed]))
+        sample = by_tokens.draw(np.random.default_rng([1, seed]))
+        for number, drawn in enumerate((counted, sample)):
+            errors[number, seed] = drawn.weights @ losses[drawn.positions] - losses.sum()
         off[seed] = tokens[sample.positions].sum() / budget - 1
         variances[seed] = np.sum(by_tokens.deviations(sample, losses[sample.positions]) ** 2)
     of_count, of_tokens = np.sqrt(np.mean(errors**2, axis=1))

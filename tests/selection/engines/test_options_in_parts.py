@@ -160,7 +160,7 @@ def test_what_must_be_unpacked_is_unpacked_where_all_see_it(tmp_path: Path) -> N
     parts = run(tmp_path, packed, in_parts(5000), name="c.parquet", **options)
     assert parts.manifest["inputs"] == local.manifest["inputs"]
     assert pq.read_table(tmp_path / "c.parquet")["id"].to_pylist() == rows(parts)["row"].to_pylist()
-    assert not list((tmp_path / "c.parquet.work").glob("run.*"))
+    assert not list((tmp_path / "c.parquet.work").glob("run-*"))
 
 
 def test_standard_input_is_cut_into_parts_too(corpus: Path, tmp_path: Path, tithe: Tithe) -> None:

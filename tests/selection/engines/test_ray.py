@@ -171,7 +171,7 @@ def test_groups_and_duplicates_over_two_machines(tmp_path: Path, two: TwoMachine
         of_groups = [[(g["value"], g["records"], g["selected"]) for g in m["groups"]["values"]] for m in (there, here)]
         assert of_groups[0] == of_groups[1]
     again(tmp_path, two, "r-0.1.jsonl")
-    assert not list((tmp_path / "w").glob("run.*"))
+    assert not list((tmp_path / "w").glob("run-*"))
 
 
 @pytest.mark.parametrize("sampler", ["simple", "iid"])
@@ -206,7 +206,7 @@ def test_standard_input_and_repeated_records(tmp_path: Path, two: TwoMachines) -
     assert process.returncode == 0, err
     lines = [line for shard in (tmp_path / "r").iterdir() for line in shard.read_text().splitlines()]
     assert len(lines) == 60 and set(lines) <= set((tmp_path / "c.jsonl").read_text().splitlines())
-    assert not list((tmp_path / "w").glob("run.*"))
+    assert not list((tmp_path / "w").glob("run-*"))
 
 
 def test_neural_encoders_work_in_actors(tmp_path: Path, two: TwoMachines, tithe: Tithe) -> None:
@@ -293,8 +293,8 @@ def test_deaths_at_every_stage_change_no_byte(tmp_path: Path, two: TwoMachines) 
     for written, loss in (
         ("records-*", two.lose_workers),
         ("clusters-*", two.lose_workers),
-        ("run.*/*/texts/*/sent.npy", another_machine),  # amid the exchange of --dedup
-        ("run.*/*/counts/*/sent.npy", two.lose_workers),
+        ("run-*/*/texts/*/sent.npy", another_machine),  # amid the exchange of --dedup
+        ("run-*/*/counts/*/sent.npy", two.lose_workers),
     ):
         assert appeared(process, tmp_path / "w", written, 2)
         loss()
