@@ -31,6 +31,7 @@ from typing import Any, NoReturn
 
 from tithe.embedders.errors import EncoderError
 from tithe.selection.engines.engine import InParts
+from tithe.selection.engines.grpc_server import answers
 from tithe.selection.engines.last_word import last_word
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.options import Options
@@ -111,6 +112,9 @@ def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
     if not joined:
         level = logging.INFO if debug else logging.CRITICAL
         settings: dict[str, Any] = {"log_to_driver": debug, "logging_level": level, "address": address or "local"}
+        # Ray itself would wait for it forever, and let nobody interrupt it.
+        if address and not answers(address):
+            raise TitheError(f"--engine ray: the cluster at {address} does not answer; RAY_ADDRESS names another")
         if not address:
             settings |= {"num_cpus": workers(), "include_dashboard": False}
         try:

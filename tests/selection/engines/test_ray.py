@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +23,7 @@ import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tests.waiting import PATIENCE, until
+from tithe.selection.engines import grpc_server
 
 ray = pytest.importorskip("ray", reason="the engine ray needs the extra ray")
 
@@ -431,6 +433,17 @@ def test_a_cluster_needs_a_folder_that_all_share(tithe: Tithe, corpus: Path, mon
     found = tithe("select", corpus, "-o", "s.jsonl", "--engine", "ray")
     assert found.code == 2
     assert found.err.startswith("tithe: --engine ray: name a folder that all machines of the cluster share")
+
+
+def test_a_cluster_that_says_nothing_is_given_up(tithe: Tithe, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one whose head is stopped: its system accepts connections still."""
+    monkeypatch.setattr(grpc_server, "_PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        found = tithe("select", corpus, "-o", "s.jsonl", "--engine", "ray", "--work-dir", "w")
+    said = f"tithe: --engine ray: the cluster at {address} does not answer; RAY_ADDRESS names another\n"
+    assert (found.code, found.err) == (1, said)
 
 
 def test_without_ray_the_remedy_is_named(tithe: Tithe, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
