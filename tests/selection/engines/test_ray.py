@@ -308,10 +308,27 @@ def test_deaths_at_every_stage_change_no_byte(tmp_path: Path, two: TwoMachines) 
     assert replay.returncode == 0, said
 
 
+SLOWLY = """
+import os, time
+from pathlib import Path
+import numpy as np
+
+class Slow:
+    def identity(self):
+        return {"name": "slow"}
+
+    def encode(self, texts):
+        import ray
+        Path("%s", ray.get_runtime_context().get_node_id()).touch()
+        time.sleep(0.5)
+        return np.array([[len(t), t.count("a"), t.count("e"), hash(t[:3]) %% 1 + 1.0] for t in texts], np.float32)
+"""
+
+
 def test_a_machine_that_joins_embeds_too(tmp_path: Path, two: TwoMachines) -> None:
     corpus_of_files(tmp_path, 24, 20)
     (tmp_path / "nodes").mkdir()
-    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    (tmp_path / "slow.py").write_text(SLOWLY % (tmp_path / "nodes"))
     two.lose_one()
     options = ("--encoder", "slow:Slow", "--size", "50", "--engine", "ray", "--work-dir", "w")
     process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", *options)
@@ -360,7 +377,7 @@ def test_a_cluster_without_the_machine_that_is_needed_is_not_waited_for_forever(
 ) -> None:
     corpus_of_files(tmp_path, 8, 60)
     (tmp_path / "nodes").mkdir()
-    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    (tmp_path / "slow.py").write_text(SLOWLY % (tmp_path / "nodes"))
     with_gpu = two.cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=100 << 20)
     options = ("--encoder", "slow:Slow", "--engine", "ray", "--work-dir", "w", "--num-gpus", "1")
     process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", *options, main=IMPATIENT)
