@@ -95,7 +95,7 @@ def _measured(
     samples = [design.draw(np.random.default_rng([5, seed])) for seed in range(draws)]
     estimates = np.array([sample.weights @ losses[sample.positions] for sample in samples])
     totals = np.array([tokens[sample.positions].sum() for sample in samples])
-    variances = [design.estimated_variance(sample, losses[sample.positions]) for sample in samples]
+    variances = [float((design.deviations(sample, losses[sample.positions]) ** 2).sum()) for sample in samples]
     squares = float(np.mean((estimates - losses.sum()) ** 2))
     farthest = float(np.abs(totals / budget - 1).max())
     return design.size, math.sqrt(squares) / float(losses.sum()), farthest, float(np.mean(variances)) / squares
