@@ -15,6 +15,7 @@ done here then, and a line is said by another process. See last_word.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -124,8 +125,10 @@ def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
         # Ray has taken the signal for itself, with an exit code of its own.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _noting(stopped, on_stop))
+    head, code = ray.get_runtime_context().gcs_address, 1
     try:
         yield
+        code = 0
     except SystemExit:
         # Where the signal comes while Ray waits, Ray makes another exit of what the handler raises.
         if stopped.is_set() and callable(on_stop):
@@ -135,7 +138,22 @@ def _connected(ray: Any, address: str | None, debug: bool) -> Iterator[None]:
         if not joined:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_stop)
-            ray.shutdown()
+            _leave(ray, head, code)
+
+
+def _leave(ray: Any, head: str, code: int) -> None:
+    """Leave the cluster. Where its head no longer answers, Ray would wait for it forever, or crash as the process ends:
+    that ends with a code as soon as all is said."""
+    if answers(head):
+        ray.shutdown()
+    else:
+        atexit.register(_end, code)
+
+
+def _end(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _noting(stopped: threading.Event, on_stop: Any) -> Any:
@@ -163,6 +181,7 @@ class RayExecutor:
 
         self._ray: Any = ray
         self._num_gpus = num_gpus
+        self._head = str(ray.get_runtime_context().gcs_address)
         self._task = ray.remote(max_retries=_RETRIES, num_cpus=1, scheduling_strategy="SPREAD")(_called)
         self._cpus = max(self._there("CPU"), 1.0)
         self._short_since: float | None = None
@@ -256,7 +275,9 @@ class RayExecutor:
                 dismiss(actor)
 
     def _there(self, resource: str) -> float:
-        """How much of a resource the machines have that are there now."""
+        """How much of a resource the machines have that are there now. Raises TitheError where nobody can tell."""
+        if not answers(self._head):
+            raise TitheError(f"--engine ray: the head of the cluster, {self._head}, does not answer any more; {_AGAIN}")
         return float(self._ray.cluster_resources().get(resource, 0))
 
     def _room(self) -> int:

@@ -366,8 +366,8 @@ def test_the_death_of_the_agent_here_is_said_in_one_line(tmp_path: Path) -> None
 
 IMPATIENT = """
 from tithe.cli.main import main
-from tithe.selection.engines import ray_cluster
-ray_cluster._PATIENCE, ray_cluster._LOOK = 1.0, 0.1
+from tithe.selection.engines import grpc_server, ray_cluster
+ray_cluster._PATIENCE, ray_cluster._LOOK, grpc_server._PATIENCE = 1.0, 0.1, 2.0
 main()
 """
 
@@ -387,6 +387,25 @@ def test_a_cluster_without_the_machine_that_is_needed_is_not_waited_for_forever(
     (line,) = foreign(err)
     assert line.startswith("tithe: --engine ray: for 1 s no machine of the cluster has had a GPU; run again"), err
     assert process.returncode == 1
+    assert not list(tmp_path.glob("*r.jsonl*"))
+
+
+def test_a_head_that_falls_silent_is_not_waited_for_forever(tmp_path: Path, two: TwoMachines) -> None:
+    corpus_of_files(tmp_path, 8, 60)
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    (head,) = (info.process for info in two.cluster.head_node.all_processes["gcs_server"])
+    options = ("--encoder", "slow:Slow", "--engine", "ray", "--work-dir", "w")
+    process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", *options, main=IMPATIENT)
+    assert appeared(process, tmp_path, "nodes/*")
+    head.send_signal(signal.SIGSTOP)
+    try:
+        _, err = process.communicate(timeout=120)
+    finally:
+        head.send_signal(signal.SIGCONT)
+    (line,) = foreign(err)
+    said = f"tithe: --engine ray: the head of the cluster, {two.cluster.address}, does not answer any more; run again"
+    assert (process.returncode, line.startswith(said)) == (1, True), err
     assert not list(tmp_path.glob("*r.jsonl*"))
 
 
