@@ -393,7 +393,7 @@ def test_a_cluster_without_the_machine_that_is_needed_is_not_waited_for_forever(
 def test_a_head_that_falls_silent_is_not_waited_for_forever(tmp_path: Path, two: TwoMachines) -> None:
     corpus_of_files(tmp_path, 8, 60)
     (tmp_path / "nodes").mkdir()
-    (tmp_path / "slow.py").write_text(SLOW % (tmp_path / "nodes"))
+    (tmp_path / "slow.py").write_text(SLOWLY % (tmp_path / "nodes"))
     (head,) = (info.process for info in two.cluster.head_node.all_processes["gcs_server"])
     options = ("--encoder", "slow:Slow", "--engine", "ray", "--work-dir", "w")
     process = started(tmp_path, two, "select", "in", "-o", "r.jsonl", *options, main=IMPATIENT)
