@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tithe.cli.engine import engine_of
+from tithe.cli.engine import executor_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 from tithe.cli.places import LOCAL_FILE
@@ -53,9 +53,9 @@ def centers(
     made = encoder_of(options)
     notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)
-    with engine_of(options) as engine:
+    with executor_of(options) as executor:
         count = write_centres(
-            options, made, output, engine=engine, stdin=standard_input(), progress=progress, notify=notify
+            options, made, output, executor=executor, stdin=standard_input(), progress=progress, notify=notify
         )
     if as_json:
         print_json("centers", {"path": str(output), "records": count})

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from tithe.cli.options import is_debugging
 
 if TYPE_CHECKING:
-    from tithe.selection.engines.engine import Engine
+    from tithe.selection.engines.executor import Executor
     from tithe.selection.options import Options
 
 
-def engine_of(options: Options) -> AbstractContextManager[Engine | None]:
-    """The engine, while the block runs; None: this process."""
+def executor_of(options: Options) -> AbstractContextManager[Executor | None]:
+    """What runs the work while the block lasts; None: this process."""
     if options.engine == "local":
         return nullcontext()
     from tithe.selection.engines.ray_cluster import ray_engine

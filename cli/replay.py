@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tithe.cli.engine import engine_of
+from tithe.cli.engine import executor_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import apply
 from tithe.cli.places import PLACE
@@ -75,7 +75,7 @@ def replay(
             record,
             encoder_maker(reach, allow_code=allow_code),
             output,
-            engine_of=engine_of,
+            executor_of=executor_of,
             work_dir=work_dir,
             overwrite=force,
             stdin=standard_input(),

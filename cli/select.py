@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tithe.cli.engine import engine_of
+from tithe.cli.engine import executor_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
 from tithe.cli.terminal import show, standard_input, standard_output, teller
@@ -177,11 +177,11 @@ def select(
                 show(line)
         return
     stdout = standard_output() if path is None else None  # now: Ray gets another
-    with engine_of(options) as engine:
+    with executor_of(options) as executor:
         selections = run(
             options,
             made,
-            engine=engine,
+            executor=executor,
             stdin=standard_input(),
             stdout=stdout,
             progress=progress,

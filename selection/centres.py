@@ -10,10 +10,14 @@ import numpy as np
 
 from tithe.selection.checks import about_texts, check_inputs, notices
 from tithe.selection.choose import Notify, validation_positions
+from tithe.selection.columns import columns_in
 from tithe.selection.corpus import open_corpus
 from tithe.selection.embedded import Encoder
-from tithe.selection.engines.engine import Engine, Local
+from tithe.selection.engines.executor import Executor, InProcess
+from tithe.selection.engines.start import digests as digests_of
+from tithe.selection.engines.start import within_reach
 from tithe.selection.errors import UsageError
+from tithe.selection.groundwork import lay
 from tithe.selection.json_lines import json_lines
 from tithe.selection.limits import more_than_records
 from tithe.selection.methods.registry import make_method
@@ -33,7 +37,7 @@ def write_centres(
     encoder: Encoder,
     output: Path,
     *,
-    engine: Engine | None = None,
+    executor: Executor | None = None,
     stdin: BinaryIO | None = None,
     progress: Progress = no_progress,
     notify: Notify = lambda message: None,
@@ -45,9 +49,9 @@ def write_centres(
     Raises UsageError where a record has one of the fields already, and otherwise what `select` would.
     """
     check_target(output, overwrite=options.force)
-    stages, engine = Stages(progress), engine or Local()
+    stages, executor = Stages(progress), executor or InProcess()
     target = OwnPath.of(output)
-    with work_folder_beside(target) as folder:
+    with work_folder_beside(target) as folder, columns_in(folder.path):
         corpus = open_corpus(
             options.inputs,
             format=options.format,
@@ -65,10 +69,9 @@ def write_centres(
             notify(line)
         unfinished = folder / "centres"
         with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
-            corpus = engine.within_reach(corpus, work)
-            with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
-                digests = engine.digests(corpus.files, advance)
-            corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
+            corpus = within_reach(corpus, work, executor)
+            digests = digests_of(corpus.files, stages, executor)
+            corpus, ground = lay(options, corpus, rule, encoder, work, digests, stages, executor)
             for line in about_texts(rule, ground.empty, len(ground.clusters.labels)):
                 notify(line)
             positions = make_method(options, ground).probes

@@ -152,17 +152,6 @@ class Assignment:
     """Whether not every record was compared with every centroid."""
 
 
-def cluster(
-    blocks: Callable[[], Iterable[Vectors]],
-    centroids: Vectors,
-    *,
-    trial: Vectors | None = None,
-    advance: Callable[[int], object] = lambda n: None,
-) -> Clustering:
-    """`assign` and `centred` one after the other; `blocks` is called twice."""
-    return centred(assign(blocks(), centroids, trial, advance=advance), blocks(), advance=advance)
-
-
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def assign(
     blocks: Iterable[Vectors],
@@ -209,42 +198,52 @@ def assign(
     return Assignment(found, centroids, centres, centre_vectors, nearest, cost, isinstance(search, CellSearch))
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
-def centred(
-    assignment: Assignment, blocks: Iterable[Vectors], *, advance: Callable[[int], object] = lambda n: None
-) -> Clustering:
-    """Make the nearest record the centre of each cluster, and measure the distances to it.
+@dataclass
+class Centres:
+    """The record nearest to each centroid, of the assignments seen so far: the centre of its cluster.
 
-    To the centre, not to the centroid: so asks Algorithm 1 of Axiotis et al. (2024). Clusters without a record are
-    dropped and the others renumbered in their order. `blocks` are the embeddings again, and `advance` is told of each.
+    To the centre, not to the centroid, distances are measured: so asks Algorithm 1 of Axiotis et al. (2024).
     """
-    kept = np.flatnonzero(assignment.nearest >= 0)
-    renumbered = np.full(len(assignment.centroids), -1, np.int32)
-    renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-    labels = renumbered[assignment.labels]
-    centre_vectors = assignment.nearest_vectors[kept]
-    distances = np.empty(len(labels), np.float32)
-    checked = looked_up_at_random(len(labels)) if assignment.by_cells else np.empty(0, np.int64)
-    checked_vectors: list[Vectors] = []
-    at = 0
 
-    def labelled() -> Iterable[tuple[Vectors, Labels]]:
-        start = 0
-        for block in blocks:
-            first, last = np.searchsorted(checked, [start, start + len(block)])
-            checked_vectors.append(block[checked[first:last] - start])
-            yield block, labels[start : start + len(block)]
-            start += len(block)
+    positions: npt.NDArray[np.int64]
+    """Shape (k,); -1 where the centroid has no record."""
+    vectors: Vectors
+    """Shape (k, d)."""
+    distances: npt.NDArray[np.float32]
+    """Squared, to the centroids; infinite where there is no record."""
+    cost: float = 0.0
+    by_cells: bool = False
+    """Whether not every record was compared with every centroid."""
+    seen: int = 0
+    """Records."""
 
-    for distance in distances_to(centre_vectors, labelled()):
-        distances[at : at + len(distance)] = distance
-        at += len(distance)
-        advance(len(distance))
-    quality = None
-    if assignment.by_cells:
-        found = assignment.labels[checked]
-        quality = SearchQuality.of(np.concatenate(checked_vectors), assignment.centroids, found)
-    return Clustering(labels, distances, assignment.nearest[kept], centre_vectors, assignment.cost, quality)
+    @classmethod
+    def of(cls, centroids: Vectors) -> Centres:
+        """Before any record was seen."""
+        k = len(centroids)
+        return cls(np.full(k, -1, np.int64), np.zeros_like(centroids), np.full(k, np.inf, np.float32))
+
+    def take(self, found: Assignment) -> None:
+        """See the records that come next."""
+        better = found.nearest_distances < self.distances
+        self.distances[better] = found.nearest_distances[better]
+        self.positions[better] = self.seen + found.nearest[better]
+        self.vectors[better] = found.nearest_vectors[better]
+        self.cost += found.cost
+        self.by_cells |= found.by_cells
+        self.seen += len(found.labels)
+
+    @property
+    def kept(self) -> npt.NDArray[np.int64]:
+        """The centroids that have a record: they become clusters, in their order."""
+        return np.flatnonzero(self.positions >= 0)
+
+    @property
+    def numbers(self) -> Labels:
+        """The number of the cluster of each centroid, shape (k,); -1 where it has no record."""
+        numbers = np.full(len(self.positions), -1, np.int32)
+        numbers[self.kept] = np.arange(len(self.kept), dtype=np.int32)
+        return numbers
 
 
 def distances_to(
@@ -298,7 +297,7 @@ def _stages(points: int, k: int) -> list[tuple[int, int]]:
 
 
 def final_search(centroids: Vectors, trial: Vectors) -> Search:
-    """The search by which `cluster` assigns records like those of `trial`."""
+    """The search by which records like those of `trial` are assigned."""
     return make_search(centroids, trial[:TRIAL], _FINAL_TOLERANCE, attempts=_FINAL_ATTEMPTS)
 
 

@@ -1,32 +1,31 @@
-"""The embeddings of a corpus: found in the work folder, or made."""
+"""The embeddings of one partition of a corpus: found in the work folder, or made."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
-from tithe.selection.bad_records import BadRecords
+from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.selection.bad_records import BadRecords, Policy
 from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, SpooledEmbeddings
-from tithe.selection.encode import embed_texts, fit_encoder, measure
-from tithe.selection.errors import TitheError
-from tithe.selection.options import Options
+from tithe.selection.encode import embed_texts
 from tithe.selection.own_files import OwnPath
-from tithe.selection.sizes import counted
-from tithe.selection.stages import Stages
+from tithe.selection.stages import Advance
 from tithe.selection.work.arrays import map_numbers
 from tithe.selection.work.folder import WorkFolder, writing
+from tithe.selection.work.shards import StoreDtype
 from tithe.selection.work.spool import Spool
 from tithe.selection.work.vectors import VectorStore
 
 Encoder = TextEncoder | RecordEncoder
+Rows = npt.NDArray[np.int64]
 
 # Changes when the same encoder and text would give another vector in the store.
 _VERSION = 1
@@ -35,190 +34,186 @@ FACTS, LENGTHS, _ROWS, _SPOOL = "facts.json", "lengths", "rows", "vectors"
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """The embeddings of the usable records, and how they came about."""
+class Embedding:
+    """What the embeddings of all partitions have in common, and where they are kept."""
 
-    embeddings: Embeddings
+    work: WorkFolder
+    rule: TextRule | None
+    """How a record becomes a text; None where vectors are found in the records."""
+    policy: Policy
+    normalize: bool
+    dtype: StoreDtype
+
+    def store_key(self, encoder: Mapping[str, Any]) -> dict[str, Any]:
+        """What a store of vectors depends on."""
+        return {"version": _VERSION, "encoder": dict(encoder), "normalize": self.normalize, "dtype": self.dtype}
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What is known of the records of a partition once they are embedded."""
+
+    file_rows: tuple[int, ...]
+    """Records of each of its files, the unusable ones too."""
+    bad: Rows
+    """Rows in the partition that cannot be used, ascending."""
+    places: tuple[str, ...]
+    """The first few of these."""
     encoder: Mapping[str, Any]
     """The encoder's identity."""
-    lengths: npt.NDArray[np.uint32] | None
-    """Characters of each record's text, shape (n,), on disk; None where the encoder reads no text."""
-    encoded: int
-    """Texts that the encoder was given in this run."""
-    reused: tuple[str, ...] = ()
-    """What the work folder had."""
     entry: OwnPath | None = None
-    """Where the lengths lie."""
+    """Where the lengths of the texts lie; None where the encoder reads no text."""
+    encoded: int = 0
+    """Texts that the encoder was given in this run."""
+    known: int = 0
+    """Embeddings that were in the work folder."""
     empty: int = 0
     """Records whose text is empty."""
 
+    @property
+    def records(self) -> int:
+        """All of them, the unusable ones too."""
+        return sum(self.file_rows)
 
-def embed(
-    options: Options,
-    corpus: Corpus,
-    rule: TextRule | None,
-    encoder: Encoder,
-    bad: BadRecords,
-    work: WorkFolder,
-    key: Mapping[str, Any],
-    stages: Stages,
-    *,
-    apart: Mapping[str, Any] | None = None,
-) -> Embedded:
-    """The embeddings of a corpus; `key` says what they depend on.
+    @property
+    def usable(self) -> int:
+        return self.records - len(self.bad)
 
-    `apart` tells their store from others of the same encoder, which several processes write at once. Raises TitheError
-    where a record cannot be used, or the work folder not be written to.
-    """
-    if isinstance(encoder, RecordEncoder):
-        return _looked_up(options, corpus, encoder, bad, work, key, stages)
-    assert rule is not None
-    found = find_whole(options, corpus, bad, work, key, stages)
-    return _made(options, corpus, rule, encoder, bad, work, key, stages, apart or {}) if found is None else found
+    @property
+    def lengths(self) -> npt.NDArray[np.uint32]:
+        """Characters of each record's text, shape (usable,), on disk."""
+        assert self.entry is not None, "there are texts"
+        return map_numbers(self.entry / LENGTHS, np.uint32)
+
+    def bad_records(self, policy: Policy) -> BadRecords:
+        """The unusable ones, by their rows in the partition."""
+        bad = BadRecords(policy)
+        bad.remember(self.bad.tolist(), self.places)
+        return bad
 
 
-def _looked_up(
-    options: Options,
-    corpus: Corpus,
-    encoder: RecordEncoder,
-    bad: BadRecords,
-    work: WorkFolder,
-    key: Mapping[str, Any],
-    stages: Stages,
-) -> Embedded:
-    """Vectors that exist already. Out of JSONL they are copied: to look them up again would mean to parse again."""
-    if encoder.rows not in (None, corpus.row_count()):
-        rows, records = counted(encoder.rows or 0, "row"), counted(corpus.row_count(), "record")
-        raise TitheError(f"--encoder {options.encoder}: holds {rows}, but the corpus {records}")
-    if isinstance(encoder, MeasuredEncoder):
-        with stages("measure", corpus.known_rows) as advance:
-            measure(encoder, corpus, bad, advance)
-    looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=options.unit_length)
-    if corpus.schema is not None:
-        return Embedded(looked_up, key["encoder"], None, 0)
-    entry = work.find("records", key)
-    reused = entry is not None
-    if entry is None:
-        with work.adding("records", key) as folder, stages("embed", corpus.known_rows) as advance:
-            with writing(work.path), Spool(folder / _SPOOL) as spool:
-                for vectors in looked_up.blocks():
-                    spool.append(vectors)
-                    advance(len(vectors))
-            facts = {"spool": [spool.count, spool.dimensions]}
-            _write_facts(folder, corpus, bad, facts)
-        entry = work.find("records", key)
-        assert entry is not None
-    _remember(entry, corpus, bad)
-    count, dimensions = read_facts(entry)["spool"]
-    spool = Spool.written(entry / _SPOOL, count, dimensions)
-    return Embedded(SpooledEmbeddings(spool), key["encoder"], None, 0, ("embeddings",) if reused else ())
-
-
-def find_whole(
-    options: Options, corpus: Corpus, bad: BadRecords, work: WorkFolder, key: Mapping[str, Any], stages: Stages
-) -> Embedded | None:
-    """What an earlier run made of the texts of the same records, unless it is damaged."""
-    found = find(options, corpus, bad, work, key)
-    if found is None:
-        return None
-    embedded, store, rows = found
-    with stages("check", len(rows)) as advance:
-        return embedded if store.holds(rows, advance) else None
-
-
-def find(
-    options: Options, corpus: Corpus, bad: BadRecords, work: WorkFolder, key: Mapping[str, Any]
-) -> tuple[Embedded, VectorStore, npt.NDArray[np.int64]] | None:
-    """The same without a look at every vector; the store, and where in it they lie."""
-    entry = work.find("records", key)
+def find(key: Mapping[str, Any], about: Embedding) -> tuple[Embedded, KeptEmbeddings] | None:
+    """What an earlier run made of the same texts; `key` is that of the partition."""
+    entry = about.work.find("records", key)
     if entry is None:
         return None
     facts = read_facts(entry)
-    store = work.kept_vectors(facts["vectors"], options.kept_as)
+    store = about.work.kept_vectors(facts["vectors"], about.dtype)
     if store is None:
         return None
-    rows, lengths = map_numbers(entry / _ROWS, np.int64), map_numbers(entry / LENGTHS, np.uint32)
-    _remember(entry, corpus, bad)
-    kept = KeptEmbeddings(store, rows)
-    return Embedded(kept, facts["encoder"], lengths, 0, ("embeddings",), entry, facts["empty"]), store, rows
+    return _embedded(entry, facts, known=None), KeptEmbeddings(store, map_numbers(entry / _ROWS, np.int64))
 
 
-def _made(
-    options: Options,
+def find_whole(key: Mapping[str, Any], about: Embedding, advance: Advance) -> Embedded | None:
+    """The same, unless it is damaged: looks at every vector."""
+    found = find(key, about)
+    return found[0] if found is not None and found[1].are_whole(advance) else None
+
+
+def embed_partition(
     corpus: Corpus,
-    rule: TextRule,
     encoder: TextEncoder,
-    bad: BadRecords,
-    work: WorkFolder,
     key: Mapping[str, Any],
-    stages: Stages,
+    about: Embedding,
+    store: VectorStore | None,
     apart: Mapping[str, Any],
+    advance: Advance,
 ) -> Embedded:
-    if isinstance(encoder, FittedEncoder):
-        with stages("fit", corpus.known_rows) as advance:
-            fit_encoder(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
-    identity = dict(encoder.identity())
-    about = {
-        "version": _VERSION,
-        "encoder": identity,
-        "normalize": options.unit_length,
-        "dtype": options.kept_as,
-        **apart,
-    }
-    with work.vectors(about, options.kept_as) as store, work.adding("records", key) as folder:
-        with ExitStack() as files, stages("embed", corpus.known_rows) as advance:
+    """Embed the texts of a partition, but those whose vectors the store has.
+
+    Args:
+        corpus: the records of the partition.
+        encoder: ready to encode.
+        key: of the partition.
+        about: what all partitions have in common.
+        store: the vectors of the encoder, open to be added to; None: the partition has a store of its own.
+        apart: what tells that from others of the same encoder.
+        advance: told of the records.
+
+    Raises TitheError where a record cannot be used, or the work folder not be written to.
+    """
+    assert about.rule is not None
+    bad, identity = BadRecords(about.policy), dict(encoder.identity())
+    kept = about.store_key(identity) if store is not None else {**about.store_key(identity), **apart}
+    opened: AbstractContextManager[VectorStore] = (
+        about.work.vectors(kept, about.dtype) if store is None else nullcontext(store)
+    )
+    with opened as store, about.work.adding("records", key) as folder:
+        with ExitStack() as files:
             before, known, empty = store.count, 0, 0
             rows, lengths = (files.enter_context((folder / name).create()) for name in (_ROWS, LENGTHS))
 
-            def keep(at: npt.NDArray[np.int64], characters: npt.NDArray[np.uint32], without_text: int) -> None:
+            def keep(at: Rows, characters: npt.NDArray[np.uint32], without_text: int) -> None:
                 nonlocal known, empty
-                known += int(np.count_nonzero(at < before))
+                known += int(np.count_nonzero(at < store.begun_with))
                 empty += without_text
-                with writing(work.path):
+                with writing(about.work.path):
                     rows.write(at.tobytes())
                     lengths.write(characters.tobytes())
 
             encoded = embed_texts(
-                encoder,
-                corpus,
-                rule,
-                bad,
-                store,
-                normalize=options.unit_length,
-                keep=keep,
-                advance=advance,
+                encoder, corpus, about.rule, bad, store, normalize=about.normalize, keep=keep, advance=advance
             )
-        records = corpus.row_count() - len(bad)
-        _write_facts(folder, corpus, bad, {"encoder": identity, "vectors": about, "empty": empty})
-    entry = work.find("records", key)
+        if store.count > before:
+            with writing(about.work.path):
+                store.sync()
+        facts = {"encoder": identity, "vectors": kept, "empty": empty}
+        write_facts(folder, bad, {**facts, "file_rows": corpus.file_rows()})
+    entry = about.work.find("records", key)
     assert entry is not None
-    kept = KeptEmbeddings(store, map_numbers(entry / _ROWS, np.int64))
-    some = f"{known:,} of {records:,} embeddings"
-    reused = () if known == 0 else ("embeddings",) if known == records else (some,)
-    return Embedded(kept, identity, map_numbers(entry / LENGTHS, np.uint32), encoded, reused, entry, empty)
+    return _embedded(entry, read_facts(entry), known=known, encoded=encoded)
+
+
+def look_up_partition(
+    corpus: Corpus, encoder: RecordEncoder, key: Mapping[str, Any], about: Embedding, bad: BadRecords, advance: Advance
+) -> tuple[Embedded, Embeddings]:
+    """Vectors that exist already. Those in Parquet are read where they lie, and which are usable is known only when all
+    have been read; those in JSONL are copied, since to look them up again would mean to parse again.
+
+    Raises TitheError where a record of JSONL cannot be used, or the work folder not be written to.
+    """
+    identity = dict(encoder.identity())
+    looked_up = LookedUpEmbeddings(corpus, encoder, bad, normalize=about.normalize)
+    if corpus.schema is not None:
+        return Embedded(tuple(corpus.file_rows()), bad.rows(), tuple(bad.places), identity), looked_up
+    entry = about.work.find("records", key)
+    found = entry is not None
+    if entry is None:
+        with about.work.adding("records", key) as folder:
+            with writing(about.work.path), Spool(folder / _SPOOL) as spool:
+                for vectors in looked_up.blocks():
+                    spool.append(vectors)
+                    advance(len(vectors))
+            facts = {"spool": [spool.count, spool.dimensions], "encoder": identity, "empty": 0}
+            write_facts(folder, bad, {**facts, "file_rows": corpus.file_rows()})
+        entry = about.work.find("records", key)
+        assert entry is not None
+    facts = read_facts(entry)
+    made = replace(_embedded(entry, facts, known=None if found else 0), entry=None)
+    return made, SpooledEmbeddings(Spool.written(entry / _SPOOL, *facts["spool"]))
 
 
 def read_facts(entry: OwnPath) -> dict[str, Any]:
-    """What `save_facts` wrote into an entry."""
+    """What `write_facts` wrote into an entry."""
     return json.loads((entry / FACTS).read())
-
-
-def save_facts(folder: OwnPath, facts: Mapping[str, Any]) -> None:
-    """Write facts of an entry. Raises OSError."""
-    (folder / FACTS).write((json.dumps(facts, indent=1) + "\n").encode())
 
 
 def write_facts(folder: OwnPath, bad: BadRecords, facts: Mapping[str, Any]) -> None:
     """Write the facts of an entry, those on bad records among them."""
+    facts = {**facts, "bad_rows": bad.rows().tolist(), "bad_places": bad.places}
     with writing(folder.parent):
-        save_facts(folder, {**facts, "bad_rows": bad.rows().tolist(), "bad_places": bad.places})
+        (folder / FACTS).write((json.dumps(facts, indent=1) + "\n").encode())
 
 
-def _write_facts(folder: OwnPath, corpus: Corpus, bad: BadRecords, facts: Mapping[str, Any]) -> None:
-    write_facts(folder, bad, {**facts, "file_rows": corpus.file_rows()})
-
-
-def _remember(entry: OwnPath, corpus: Corpus, bad: BadRecords) -> None:
-    facts = read_facts(entry)
-    corpus.remember_rows(facts["file_rows"])
-    bad.remember(facts["bad_rows"], facts["bad_places"])
+def _embedded(entry: OwnPath, facts: Mapping[str, Any], *, known: int | None, encoded: int = 0) -> Embedded:
+    """`known`: see there; None: all of them."""
+    found = Embedded(
+        file_rows=tuple(facts["file_rows"]),
+        bad=np.array(facts["bad_rows"], np.int64),
+        places=tuple(facts["bad_places"]),
+        encoder=facts["encoder"],
+        entry=entry,
+        encoded=encoded,
+        empty=facts["empty"],
+    )
+    return replace(found, known=found.usable if known is None else known)

@@ -18,8 +18,8 @@ from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import open_binary
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import TitheError
+from tithe.selection.hashes import sha256
 from tithe.selection.limits import more_than_records
-from tithe.selection.manifest import sha256
 from tithe.selection.nearest import BLOCK
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
@@ -28,7 +28,7 @@ from tithe.selection.parallel import workers
 from tithe.selection.plan import Plan
 from tithe.selection.sizes import counted, readable
 from tithe.selection.stages import Progress, no_progress, peak_memory
-from tithe.selection.tokens import mean_of_some
+from tithe.selection.tokens import Counting, mean_of_some
 from tithe.selection.trial import Trial, search_rates, try_texts, try_vectors
 
 # Bytes a second at which vectors are read out of the work folder, and looked at once more in memory.
@@ -129,7 +129,11 @@ def forecast(
             notify(line)
         if trial.records == trial.bad:
             raise TitheError(f"{options.first_input}: the input holds no usable records")
-        mean = None if options.tokens is None else mean_of_some(options, corpus, rule, bad)
+        mean = (
+            None
+            if options.tokens is None
+            else mean_of_some(Counting(options.token_column, options.tokenizer), corpus, rule, bad)
+        )
         hashing = sum(file.size for file in corpus.files) / _hashing_rate(corpus)
     plan = options.plan(trial.records, mean)
     for line in more_than_records(options, plan.records):

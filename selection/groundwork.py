@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import FittedEncoder, RecordEncoder
+from tithe.embedders.base import RecordEncoder
 from tithe.selection import blas, clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.cells import SearchQuality
-from tithe.selection.clustering import Clustering
+from tithe.selection.clustering import Assignment, Centres, Clustering
+from tithe.selection.columns import Column, ColumnWriter, column_of
 from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
-from tithe.selection.embedded import Encoder, embed, read_facts, write_facts
-from tithe.selection.embeddings import Embeddings, KeptEmbeddings, over_blocks, summed_over
+from tithe.selection.embedded import Embedded, Encoder, read_facts, write_facts
+from tithe.selection.engines import part_work
+from tithe.selection.engines.embed_corpus import CorpusEmbeddings, embed_corpus
+from tithe.selection.engines.executor import Executor
+from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.duplicates import copies_of
@@ -26,23 +29,20 @@ from tithe.selection.losses import runs_model
 from tithe.selection.options import Options
 from tithe.selection.order import Order, sampling_order
 from tithe.selection.own_files import OwnPath
-from tithe.selection.per_record import NOBODY, PerRecord
+from tithe.selection.per_record import NOBODY
 from tithe.selection.plan import Plan
-from tithe.selection.spilled import Spilled
 from tithe.selection.stages import Stages
 from tithe.selection.streams import Stream, generator
-from tithe.selection.tokens import but_late, count_tokens
-from tithe.selection.work.arrays import load_array, save_array
+from tithe.selection.tokens import Counting, but_late
+from tithe.selection.work.arrays import load_array, map_array, save_array
 from tithe.selection.work.folder import WorkFolder, writing
 
 Vectors = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-# Changes when the same key would give other embeddings or clusters, or an entry holds other facts.
-_VERSION = 4
-
 _CENTROIDS = ("centroids", "trial")
-_ARRAYS = ("labels", "squared_distances", "centres", "centre_vectors")
+_COLUMNS = ("labels", "squared_distances")
+_CENTRES = ("centres", "centre_vectors")
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,38 @@ class Groundwork:
 
     rule: TextRule | None
     bad: BadRecords
-    encoder: Mapping[str, Any]
-    """The encoder's identity."""
     plan: Plan
-    embeddings: Embeddings
+    embeddings: CorpusEmbeddings
     clusters: Clustering
-    lengths: npt.NDArray[np.uint32] | None
-    """Characters of each record's text, shape (n,); None where the encoder reads no text."""
-    tokens: npt.NDArray[np.uint32] | None
+    tokens: Column | None
     """Tokens of each record, shape (n,), where the budget is one of tokens."""
-    encoded: int
-    """Texts that the encoder was given in this run."""
     reused: tuple[str, ...]
     """What was found in the work folder."""
-    empty: int
-    """Records whose text is empty."""
+
+    @property
+    def encoder(self) -> Mapping[str, Any]:
+        """The encoder's identity."""
+        return self.embeddings.identity
+
+    @property
+    def encoded(self) -> int:
+        """Texts that the encoder was given in this run."""
+        return self.embeddings.encoded
+
+    @property
+    def empty(self) -> int:
+        """Records whose text is empty."""
+        return sum(known.empty for known in self.embeddings.known)
+
+    @cached_property
+    def lengths(self) -> Column | None:
+        """Characters of each record's text, shape (n,); None where the encoder reads no text."""
+        return None if self.embeddings.tasks[0].encoder is not None else self.embeddings.lengths()
+
+    @cached_property
+    def texts(self) -> Column:
+        """A number of each record's text, shape (n,): equal where the texts are."""
+        return self.embeddings.text_keys()
 
     def rows(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The overall rows of usable records."""
@@ -75,31 +92,23 @@ class Groundwork:
         """Where the usable records are among some overall rows, ascending."""
         return self.bad.positions(np.setdiff1d(rows, self.bad.rows()))
 
-    def vectors(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def vectors(self, positions: npt.NDArray[np.int64]) -> Vectors:
         """The embeddings of the records at `positions`, ascending; shape (len(positions), d)."""
         return self.embeddings.take(positions)
 
-    def summed(self, function: Callable[[Vectors], Floats]) -> Floats:
-        """The sum of what a function makes of each block of the embeddings."""
-        found = summed_over(self.embeddings, function)
-        assert found is not None, "there is a record at least"
-        return found
+    def summed(self, function: Callable[..., Floats], *columns: Column) -> Floats:
+        """The sum of what a function makes of each block of the embeddings, and of the same records of columns."""
+        return self.embeddings.summed(function, *columns)
 
     def of_vectors(
-        self, function: Callable[[Vectors], Sequence[npt.NDArray[Any]]], dtypes: Sequence[str], folder: Path | None
-    ) -> Sequence[PerRecord]:
-        """Quantities of records that a function makes of each block of the embeddings, one of each dtype: on disk, in
-        `folder` where all records are at hand; to be had at ascending positions."""
-        found = [Spilled(dtype, folder) for dtype in dtypes]
-        for block in over_blocks(self.embeddings, function):
-            for quantity, values in zip(found, block, strict=True):
-                quantity.append(values)
-        return found
+        self, function: Callable[[Vectors], Sequence[npt.NDArray[Any]]], dtypes: Sequence[str]
+    ) -> list[Column]:
+        """Columns that a function makes of each block of the embeddings, one of each dtype."""
+        return self.embeddings.measured(function, dtypes)
 
-    def copies(self, candidates: Candidates, preferred: npt.NDArray[np.int64]) -> PerRecord:
+    def copies(self, candidates: Candidates, preferred: npt.NDArray[np.int64]) -> Column:
         """How many candidates have the text of each record that stays; see `copies_of`."""
-        assert isinstance(self.embeddings, KeptEmbeddings), "there are texts"
-        return copies_of(self.embeddings.texts, candidates, preferred)
+        return copies_of(self.texts, candidates, preferred)
 
     @cached_property
     def order(self) -> Order:
@@ -115,72 +124,39 @@ def lay(
     work: WorkFolder,
     digests: Sequence[str],
     stages: Stages,
-) -> Groundwork:
+    executor: Executor,
+) -> tuple[Corpus, Groundwork]:
     """Embed and cluster a corpus, or find in `work` what an earlier run made of the same content.
 
-    `digests` are the SHA-256 of the input files. Raises TitheError where no record can be used.
+    `digests` are the SHA-256 of the input files. The corpus comes back, to take records from. Raises TitheError where
+    no record can be used.
     """
-    bad = BadRecords(options.on_bad_record)
-    key = embeddings_key(options, corpus, rule, encoder, digests)
-    embedded = embed(options, corpus, rule, encoder, bad, work, key, stages)
+    embeddings = embed_corpus(options, corpus, rule, encoder, work, digests, stages, executor)
+    corpus.remember_rows(embeddings.file_rows(len(corpus.files)))
     records = corpus.row_count()
     if records == 0:
         raise TitheError(f"{options.first_input}: the input holds no records")
     tokens, mean, bad_before = None, None, NOBODY
     if options.tokens is not None:
-        tokens = count_tokens(options, corpus, rule, bad, embedded.lengths, stages)
+        tokens = _tokens(options, embeddings, stages)
         mean = float(tokens.mean(dtype=np.float64)) if len(tokens) else 1.0
-        bad_before = bad.rows()
+        bad_before = embeddings.bad_records(options.on_bad_record).rows()
     plan = options.plan(records, mean)
-    key = clusters_key(key, plan)
+    key = {"embeddings": dict(embeddings.key), "clusters": plan.clusters, "blas": blas.description()}
     entry = work.find("clusters", key)
-    clusters = None if entry is None else _load_clusters(entry, bad)
-    if clusters is None:
-        centroids, trial = find_centroids(options, records, plan, embedded.embeddings, work, key, stages)
-        with stages("assign", records) as advance:
-            assignment = clustering.assign(embedded.embeddings.blocks(), centroids, trial, advance=advance)
-        with stages("distances", records) as advance:
-            clusters = clustering.centred(assignment, embedded.embeddings.blocks(), advance=advance)
-        with work.adding("clusters", key) as folder, writing(work.path):
-            for name in _ARRAYS:
-                save_array(folder / f"{name}.npy", getattr(clusters, name))
-            write_facts(folder, bad, {"cost": clusters.cost, "search": clusters.search and asdict(clusters.search)})
-    reused = [*embedded.reused, *(["clusters"] if entry is not None else [])]
-    return Groundwork(
-        rule,
-        bad,
-        embedded.encoder,
-        plan.limited_to(len(clusters.labels)),
-        embedded.embeddings,
-        clusters,
-        embedded.lengths,
-        None if tokens is None else but_late(tokens, bad_before, bad.rows()),
-        embedded.encoded,
-        tuple(reused),
-        embedded.empty,
+    found = None if entry is None else _load_clusters(entry, embeddings)
+    embeddings, clusters = found or _cluster(options, records, plan, embeddings, work, key, stages)
+    bad = embeddings.bad_records(options.on_bad_record)
+    ground = Groundwork(
+        rule=rule,
+        bad=bad,
+        plan=plan.limited_to(len(clusters.labels)),
+        embeddings=embeddings,
+        clusters=clusters,
+        tokens=None if tokens is None else but_late(tokens, bad_before, bad.rows()),
+        reused=(*embeddings.reused, *(["clusters"] if found else [])),
     )
-
-
-def embeddings_key(
-    options: Options, corpus: Corpus, rule: TextRule | None, encoder: Encoder, digests: Sequence[str]
-) -> dict[str, Any]:
-    """All that the embeddings of a corpus depend on."""
-    return {
-        "version": _VERSION,
-        "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
-        "text": None if rule is None else [rule.name, *rule.fields],
-        "encoder": dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else encoder.identity()),
-        "normalize": options.unit_length,
-        "dtype": options.kept_as,
-        "on_bad_record": options.on_bad_record,
-        "max_record_size": options.max_record_size,
-        "seed": options.cluster_seed,
-    }
-
-
-def clusters_key(embeddings: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """All that clusters depend on."""
-    return {"embeddings": dict(embeddings), "clusters": plan.clusters, "blas": blas.description()}
+    return GatheredCorpus(corpus, embeddings) if executor.remote else corpus, ground
 
 
 def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
@@ -202,11 +178,11 @@ def find_centroids(
     options: Options,
     records: int,
     plan: Plan,
-    embeddings: Embeddings,
+    embeddings: CorpusEmbeddings,
     work: WorkFolder,
     key: Mapping[str, Any],
     stages: Stages,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[Vectors, Vectors]:
     """Centroids of the clusters, and some points to try a search with; `key` is that of the clusters.
 
     An entry of their own: to train centroids may take longer than all the rest.
@@ -230,8 +206,73 @@ def find_centroids(
     return found
 
 
-def _load_clusters(entry: OwnPath, bad: BadRecords) -> Clustering:
+def _cluster(
+    options: Options,
+    records: int,
+    plan: Plan,
+    embeddings: CorpusEmbeddings,
+    work: WorkFolder,
+    key: Mapping[str, Any],
+    stages: Stages,
+) -> tuple[CorpusEmbeddings, Clustering]:
+    """Cluster what is embedded, and keep it; with it come the embeddings of which it is known which are usable."""
+    executor = embeddings.executor
+    centroids, trial = find_centroids(options, records, plan, embeddings, work, key, stages)
+    labels, known = ColumnWriter(np.int32), list[Embedded]()
+    nearest = Centres.of(centroids)
+    with stages("assign", records) as advance:
+        shared = executor.share(centroids), executor.share(trial)
+        calls = ((task, was, *shared) for task, was in zip(embeddings.tasks, embeddings.known, strict=True))
+        found: tuple[Embedded, Assignment]
+        for found in executor.map(part_work.assign, calls, advance, lambda found: len(found[1].labels)):
+            nearest.take(found[1])
+            labels.append(found[1].labels)
+            known.append(found[0])
+    assigned = labels.column()
+    if len(assigned) == 0:
+        raise TitheError(f"{options.first_input}: none of its records ({records:,}) can be used")
+    embeddings = replace(embeddings, known=known, all_known=True)
+    kept, numbers = nearest.kept, nearest.numbers
+    labels, distances, starts = ColumnWriter(np.int32), ColumnWriter(np.float32), embeddings.starts
+    with stages("distances", records) as advance:
+        centres = executor.share(nearest.vectors[kept])
+
+        def calls_with_labels() -> Any:
+            for number, (task, was) in enumerate(zip(embeddings.tasks, known, strict=True)):
+                label = numbers[assigned[starts[number] : starts[number + 1]]]
+                labels.append(label)
+                yield task, was, label, centres
+
+        for found_distances in executor.map(part_work.distances, calls_with_labels(), advance, len):
+            distances.append(found_distances)
+    quality = None
+    if nearest.by_cells:
+        checked = clustering.looked_up_at_random(len(assigned))
+        quality = SearchQuality.of(embeddings.take(checked), centroids, np.asarray(assigned[checked]))
+    clusters = Clustering(
+        labels.column(), distances.column(), nearest.positions[kept], nearest.vectors[kept], nearest.cost, quality
+    )
+    with work.adding("clusters", key) as folder, writing(work.path):
+        for name in (*_COLUMNS, *_CENTRES):
+            save_array(folder / f"{name}.npy", getattr(clusters, name))
+        facts = {"cost": clusters.cost, "search": quality and asdict(quality)}
+        write_facts(folder, embeddings.bad_records(options.on_bad_record), facts)
+    return embeddings, clusters
+
+
+def _load_clusters(entry: OwnPath, embeddings: CorpusEmbeddings) -> tuple[CorpusEmbeddings, Clustering]:
+    """What `_cluster` kept; with it come the embeddings of which it is known which are usable."""
     facts = read_facts(entry)
-    bad.remember(facts["bad_rows"], facts["bad_places"])
-    arrays = [load_array(entry / f"{name}.npy") for name in _ARRAYS]
-    return Clustering(*arrays, cost=facts["cost"], search=facts["search"] and SearchQuality(**facts["search"]))
+    labels, distances = (map_array(entry / f"{name}.npy") for name in _COLUMNS)
+    centres, vectors = (load_array(entry / f"{name}.npy") for name in _CENTRES)
+    search = facts["search"] and SearchQuality(**facts["search"])
+    clusters = Clustering(labels, distances, centres, vectors, cost=facts["cost"], search=search)
+    return embeddings.with_bad(np.array(facts["bad_rows"], np.int64), facts["bad_places"]), clusters
+
+
+def _tokens(options: Options, embeddings: CorpusEmbeddings, stages: Stages) -> Column:
+    counting = Counting(options.token_column, options.tokenizer)
+    if counting.estimates:
+        return column_of(embeddings.over_all(part_work.tokens, counting), np.uint32)
+    with stages("tokens", int(embeddings.starts[-1])) as advance:
+        return column_of(embeddings.over_all(part_work.tokens, counting, advance=advance), np.uint32)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -15,14 +14,12 @@ import numpy.typing as npt
 
 from tithe.selection import blas
 from tithe.selection.corpus import Corpus
-from tithe.selection.corpus.storage import Place, open_binary
 from tithe.selection.designs.sampling import Sample
 from tithe.selection.frame.frame import Frame
 from tithe.selection.frame.groups import describe_groups
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
-from tithe.selection.parallel import ordered_map
 from tithe.selection.per_record import Derived, total
 from tithe.selection.tokens import describe_counting
 from tithe.selection.weights import summarize
@@ -39,7 +36,6 @@ _LIBRARIES = (
     "transformers",
     "torch",
 )
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -178,21 +174,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def sha256(path: Place, advance: Callable[[int], object] = lambda count: None) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; tells `advance` how many it has read. Raises OSError."""
-    digest = hashlib.sha256()
-    with open_binary(path) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            advance(len(chunk))
-    return digest.hexdigest()
-
-
-def sha256_of_all(paths: Sequence[Place], advance: Callable[[int], object]) -> list[str]:
-    """The SHA-256 of several files, on all cores (hashing releases the GIL)."""
-    return list(ordered_map(lambda path: sha256(path, advance), paths))
 
 
 def to_json(manifest: dict[str, Any]) -> str:

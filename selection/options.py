@@ -189,13 +189,6 @@ class Options:
             return
         if self.num_gpus is not None and not 0 <= self.num_gpus < float("inf"):
             raise UsageError(f"--num-gpus {self.num_gpus}: a number of at least 0 is needed")
-        not_yet = {
-            "--task regression": self.task == "regression",
-            "--dedup-near": self.dedup_near is not None,
-        }
-        if any(not_yet.values()):
-            given = " and ".join(option for option, there in not_yet.items() if there)
-            raise UsageError(f"--engine ray: does not do {given} yet; leave that out, or --engine")
 
     def _check_method(self) -> None:
         name = f"--method {self.method}"

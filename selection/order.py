@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from tithe.selection import per_record
 from tithe.selection.clustering import Clustering
+from tithe.selection.columns import new_column
 from tithe.selection.per_record import Derived, PerRecord, blocks, totals
 
 Order = npt.NDArray[np.integer]
@@ -89,7 +90,10 @@ class RandomKeys:
 
 def positions(records: int) -> Order:
     """range(records), in 4 bytes each where they do."""
-    return np.arange(records, dtype=np.uint32 if records <= 2**32 else np.int64)
+    found = new_column(records, np.uint32 if records <= 2**32 else np.int64)
+    for part in blocks(records):
+        found[part] = np.arange(part.start, part.stop)
+    return found
 
 
 def _bounds(keys: PerRecord) -> Keys:

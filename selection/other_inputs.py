@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tithe.selection.corpus.storage import Place, place_of, status_of
-from tithe.selection.manifest import sha256
+from tithe.selection.hashes import sha256
 from tithe.selection.options import Options
 
 _FILE = "file:"

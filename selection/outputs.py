@@ -15,7 +15,8 @@ from tithe.selection.corpus import Compression, InputFile
 from tithe.selection.corpus.object_store import ObjectUrl, shown
 from tithe.selection.corpus.storage import Place, files_in, identity, kind_of, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
-from tithe.selection.manifest import sha256, to_json
+from tithe.selection.hashes import sha256
+from tithe.selection.manifest import to_json
 from tithe.selection.own_files import OwnPath
 from tithe.selection.provenance.seal import sealed
 from tithe.selection.shard_names import is_shard

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.columns import Column, new_column
+
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
@@ -37,23 +39,6 @@ class PerRecord(Protocol):
         ...
 
 
-class Home(Protocol):
-    """Keeps quantities of which this process never holds all values, and works on them where they are.
-
-    A quantity that has one says so by its attribute `home`.
-    """
-
-    def reduced(
-        self, function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
-    ) -> Any:
-        """See the function `reduced`."""
-        ...
-
-    def located(self, targets: Floats, masses: PerRecord, factor: float) -> tuple[Positions, Floats, Floats]:
-        """See the function `located`."""
-        ...
-
-
 class Derived:
     """A function of other quantities, record by record."""
 
@@ -66,11 +51,6 @@ class Derived:
 
     def __getitem__(self, at: Any, /) -> npt.NDArray[Any]:
         return self._function(*(quantity[at] for quantity in self._of))
-
-    @property
-    def home(self) -> Home | None:
-        """That of the quantities it is a function of."""
-        return home_of(*self._of)
 
 
 @dataclass(frozen=True)
@@ -93,33 +73,14 @@ def blocks(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
 
 
-def home_of(*quantities: PerRecord) -> Home | None:
-    """Where quantities are kept, if not here."""
-    return next((home for quantity in quantities if (home := getattr(quantity, "home", None)) is not None), None)
-
-
 def reduced(
     function: Callable[..., Any], combine: Callable[[Any, Any], Any], start: Any, *quantities: PerRecord
 ) -> Any:
     """What `function` finds in each block, combined from the first to the last, beginning with `start`.
 
-    The function is given the slice, and that of each quantity. What it finds may be combined in parts: `combine` must
-    be associative, but for rounding, and `start` change nothing.
+    The function is given the slice, and that of each quantity.
     """
-    home = home_of(*quantities)
-    if home is not None:
-        return home.reduced(function, combine, start, *quantities)
-    return reduced_over(blocks(len(quantities[0])), function, combine, start, *quantities)
-
-
-def reduced_over(
-    parts: Iterator[slice],
-    function: Callable[..., Any],
-    combine: Callable[[Any, Any], Any],
-    start: Any,
-    *quantities: PerRecord,
-) -> Any:
-    """The same over given slices."""
+    parts = blocks(len(quantities[0]))
     return reduce(combine, (function(part, *(quantity[part] for quantity in quantities)) for part in parts), start)
 
 
@@ -132,11 +93,9 @@ def positions_where(function: Callable[..., npt.NDArray[np.bool_]], *quantities:
     return np.concatenate([NOBODY, *reduced(found, operator.add, [], *quantities)])
 
 
-def worked_out(quantity: PerRecord, dtype: npt.DTypeLike) -> Any:
-    """A quantity as an array of shape (n,); one that is not kept here is worked out anew whenever it is needed."""
-    if home_of(quantity) is not None:
-        return Derived(lambda values: values.astype(dtype), quantity)
-    held = np.empty(len(quantity), dtype)
+def worked_out(quantity: PerRecord, dtype: npt.DTypeLike) -> Column:
+    """A quantity as a column, shape (n,)."""
+    held = new_column(len(quantity), dtype)
     for part in blocks(len(quantity)):
         held[part] = quantity[part]
     return held
@@ -170,13 +129,8 @@ def extremes(quantity: PerRecord) -> tuple[float, float]:
 
 def cumulated(quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
     """Each block with its cumulated sums: before its first record, and after each; shape (m + 1,)."""
-    return cumulated_over(blocks(len(quantity)), quantity)
-
-
-def cumulated_over(parts: Iterator[slice], quantity: PerRecord) -> Iterator[tuple[slice, Floats]]:
-    """The same over given slices, one after the other."""
     so_far = 0.0
-    for part in parts:
+    for part in blocks(len(quantity)):
         values = quantity[part]
         sums = np.empty(len(values) + 1)
         sums[0] = 0.0
@@ -192,22 +146,12 @@ def located(targets: Floats, masses: PerRecord, factor: float = 1.0) -> tuple[Po
     The masses count `factor` times. A target that all of them together do not reach, by rounding, falls on the last
     record that has one.
     """
-    home = home_of(masses)
-    if home is not None:
-        return home.located(targets, masses, factor)
-    return located_over(blocks(len(masses)), targets, masses, factor)
-
-
-def located_over(
-    parts: Iterator[slice], targets: Floats, masses: PerRecord, factor: float = 1.0
-) -> tuple[Positions, Floats, Floats]:
-    """The same over given slices, one after the other; sums begin with 0 at the first."""
     if factor != 1.0:
         masses = Derived(lambda mass: mass * factor, masses)
     at, before, after = np.zeros(len(targets), np.int64), np.zeros(len(targets)), np.zeros(len(targets))
     done = 0
     last = (0, 0.0, 0.0)
-    for part, sums in cumulated_over(parts, masses):
+    for part, sums in cumulated(masses):
         reached = done + int(np.searchsorted(targets[done:], sums[-1], side="left"))
         found = np.searchsorted(sums[1:], targets[done:reached], side="right")
         at[done:reached], before[done:reached], after[done:reached] = part.start + found, sums[found], sums[found + 1]
@@ -264,10 +208,6 @@ def without(quantity: PerRecord, some: Few) -> PerRecord:
 class _Without:
     quantity: PerRecord
     some: Few
-
-    @property
-    def home(self) -> Home | None:
-        return home_of(self.quantity)
 
     def __len__(self) -> int:
         return len(self.quantity)

@@ -9,14 +9,19 @@ from typing import Any, BinaryIO
 from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
 from tithe.selection.choose import Notify, choose, loss_sources
 from tithe.selection.clusters_file import clusters_table, write_clusters
+from tithe.selection.columns import columns_in
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.storage import Place
 from tithe.selection.embedded import Encoder
-from tithe.selection.engines.engine import Engine, Local
+from tithe.selection.engines.executor import Executor, InProcess
 from tithe.selection.engines.gathered import GatheredCorpus
 from tithe.selection.engines.shards import write_shards
+from tithe.selection.engines.start import digests as digests_of
+from tithe.selection.engines.start import within_reach
 from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.frame.frame import draw_up
+from tithe.selection.frame.marks import read_marks
+from tithe.selection.groundwork import lay
 from tithe.selection.limits import more_than_candidates, more_than_records
 from tithe.selection.manifest import Outcome, describe
 from tithe.selection.options import Options
@@ -47,7 +52,7 @@ def select(
     options: Options,
     encoder: Encoder,
     *,
-    engine: Engine | None = None,
+    executor: Executor | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
     progress: Progress = no_progress,
@@ -60,7 +65,7 @@ def select(
     Args:
         options: what to select, and how.
         encoder: the encoder that `options.encoder` names.
-        engine: where the work is done; None: in this process.
+        executor: runs what takes long; None: this process does.
         stdin: read for the input `-`.
         stdout: written where `options.output` is None.
         progress: shows how far each stage is.
@@ -71,10 +76,10 @@ def select(
         TitheError: an input cannot be read, a record cannot be used, an output cannot be written.
     """
     started = datetime.now(timezone.utc)
-    stages, engine = Stages(progress), engine or Local()
+    stages, executor = Stages(progress), executor or InProcess()
     outputs = Outputs.of(options.output, options.fraction, overwrite=options.force, shards=options.shards)
     losses, validation_losses = loss_sources(options)
-    with outputs.work_folder(options.work_dir) as folder:
+    with outputs.work_folder(options.work_dir) as folder, columns_in(folder.path):
         with stages("open", None, "files"):
             corpus = open_corpus(
                 options.inputs,
@@ -91,11 +96,10 @@ def select(
         for line in notices(options, rule):
             notify(line)
         with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
-            corpus = engine.within_reach(corpus, work)
-            with stages("hash", sum(file.size for file in corpus.files), "bytes") as advance:
-                digests = engine.digests(corpus.files, advance)
-            marks_before = engine.marks(options, corpus, work, stages)
-            corpus, ground = engine.lay(options, corpus, rule, encoder, work, digests, stages)
+            corpus = within_reach(corpus, work, executor)
+            digests = digests_of(corpus.files, stages, executor)
+            marks_before = read_marks(options, corpus, stages, executor)
+            corpus, ground = lay(options, corpus, rule, encoder, work, digests, stages, executor)
             for line in about_texts(rule, ground.empty, len(ground.clusters.labels)):
                 notify(line)
             if ground.reused:

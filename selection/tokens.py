@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tithe.selection.corpus import Corpus, TextRule, check_field
 from tithe.selection.encode import usable_texts
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.options import Options
-from tithe.selection.stages import Stages
+from tithe.selection.stages import Advance
 
 Tokens = npt.NDArray[np.uint32]
 
@@ -52,22 +53,38 @@ def check_countable(options: Options, corpus: Corpus, rule: TextRule | None) -> 
         load_tokenizer(options.tokenizer)
 
 
+@dataclass(frozen=True)
+class Counting:
+    """How tokens are counted: read from a field, by a tokenizer, or, where there is neither, estimated."""
+
+    column: str | None
+    tokenizer: str | None
+
+    @property
+    def estimates(self) -> bool:
+        return self.column is None and self.tokenizer is None
+
+
 def count_tokens(
-    options: Options, corpus: Corpus, rule: TextRule | None, bad: BadRecords, characters: Tokens | None, stages: Stages
+    counting: Counting,
+    corpus: Corpus,
+    rule: TextRule | None,
+    bad: BadRecords,
+    characters: Tokens | None,
+    advance: Advance,
 ) -> Tokens:
     """The number of tokens of each usable record, shape (n,), 4 bytes each.
 
     `characters` are those of the records' texts. Raises TitheError where a field holds no such number, or the
     tokenizer cannot be had.
     """
-    if options.token_column is None and options.tokenizer is None:
+    if counting.estimates:
         assert characters is not None
         return estimated(characters)
     found = [np.empty(0, np.uint32)]
-    with stages("tokens", corpus.known_rows) as advance:
-        for rows, counts in counted(options, corpus, rule, bad):
-            found.append(counts[~np.isin(rows, bad.rows())])
-            advance(len(rows))
+    for rows, counts in counted(counting, corpus, rule, bad):
+        found.append(counts[~np.isin(rows, bad.rows())])
+        advance(len(rows))
     return np.concatenate(found)
 
 
@@ -79,17 +96,17 @@ def but_late(
     return np.delete(counts, late - np.searchsorted(bad_before, late)) if len(late) else counts
 
 
-def mean_of_some(options: Options, corpus: Corpus, rule: TextRule | None, bad: BadRecords) -> float:
+def mean_of_some(counting: Counting, corpus: Corpus, rule: TextRule | None, bad: BadRecords) -> float:
     """The mean number of tokens of the first usable records; 1 where there are none."""
     total = records = 0
-    if options.token_column is None and options.tokenizer is None:
+    if counting.estimates:
         assert rule is not None
         parts = (
             (rows, estimated(np.fromiter(map(len, texts), np.uint32, len(texts))))
             for rows, texts in usable_texts(corpus, rule, bad, lambda count: None)
         )
     else:
-        parts = counted(options, corpus, rule, bad)
+        parts = counted(counting, corpus, rule, bad)
     for rows, counts in parts:
         total, records = total + int(counts.sum(dtype=np.int64)), records + len(rows)
         if records >= _TRIED:
@@ -103,14 +120,14 @@ def estimated(characters: Tokens) -> Tokens:
 
 
 def counted(
-    options: Options, corpus: Corpus, rule: TextRule | None, bad: BadRecords
+    counting: Counting, corpus: Corpus, rule: TextRule | None, bad: BadRecords
 ) -> Iterator[tuple[npt.NDArray[np.int64], Tokens]]:
     """Rows of the corpus, and the tokens of each, as `--token-column` or `--tokenizer` says."""
-    if options.token_column is not None:
-        yield from _of_column(corpus, options.token_column, bad)
+    if counting.column is not None:
+        yield from _of_column(corpus, counting.column, bad)
     else:
         assert rule is not None
-        tokenizer = load_tokenizer(str(options.tokenizer))
+        tokenizer = load_tokenizer(str(counting.tokenizer))
         for rows, texts in usable_texts(corpus, rule, bad, lambda count: None):
             ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
             yield rows, np.fromiter(map(len, ids), np.uint32, len(texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -113,6 +114,7 @@ class ParquetBatch:
 _NO_PYTHON_VALUE = (ValueError, OverflowError, pa.ArrowException)
 
 
+@functools.lru_cache(maxsize=1024)
 def parquet_schema(file: InputFile) -> tuple[pa.Schema, int]:
     """The schema, metadata included, and the number of rows."""
     with _opened(file) as (parquet, footer):

@@ -15,12 +15,9 @@ from tithe.selection.designs.allocation import Counts, Wanted, sizes_of_groups
 from tithe.selection.designs.pivotal import PivotalChances, PivotalDesign
 from tithe.selection.designs.sampling import (
     NEARLY_ONE,
-    ClustersElsewhere,
     Sample,
-    open_mass,
     open_masses,
     ordered_pivotal,
-    ordered_pivotal_in_lines,
     with_certain,
 )
 from tithe.selection.designs.variance import Stretches
@@ -31,10 +28,8 @@ from tithe.selection.per_record import (
     NOBODY,
     Derived,
     Few,
-    Home,
     PerRecord,
     blocks,
-    home_of,
     reduced,
     without,
 )
@@ -54,11 +49,6 @@ class GroupProbabilities:
     sure_from: Floats
     certain: Few
     """Records of probability 1 whatever they score."""
-
-    @property
-    def home(self) -> Home | None:
-        """See Home."""
-        return home_of(self.scores, self.groups)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -147,8 +137,6 @@ def _together(
 
 def grouped_order(order: PerRecord, groups: Groups) -> PerRecord:
     """The same order group by group."""
-    if isinstance(order, ClustersElsewhere):
-        return order.in_lines(groups.codes, len(groups.values))
     found = stable_order(Derived(groups.codes.__getitem__, order))
     for part in blocks(len(found)):
         found[part] = order[found[part]]
@@ -191,8 +179,6 @@ class GroupDesign(PivotalDesign):
 
     def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
         order = self.order
-        if isinstance(order, ClustersElsewhere):
-            return order[ordered_pivotal_in_lines(order.along(Derived(open_mass, self.probabilities)), rng)]
         found, ends = [NOBODY], np.cumsum(self.groups.sizes()).astype(np.int64)
         for start, end in zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True):
             members = order[start:end]

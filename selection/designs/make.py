@@ -7,7 +7,7 @@ from tithe.selection.designs.copies import CopiesDesign
 from tithe.selection.designs.grouped import make_group_design
 from tithe.selection.designs.independent import IndependentDesign
 from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
-from tithe.selection.designs.sampling import ClustersElsewhere, inclusion_probabilities
+from tithe.selection.designs.sampling import inclusion_probabilities
 from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.conditions import do_not_fit
@@ -47,8 +47,7 @@ def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRec
         )
     elif options.sampler == "simple":
         keys = RandomKeys(len(candidates), entropy(options.seed, Stream.ORDER, given=frame.given))
-        no_order = order.shuffled(keys) if isinstance(order, ClustersElsewhere) else stable_order(keys)
-        design = SimpleDesign(inclusion_probabilities(scores, size, certain, candidates), no_order, size)
+        design = SimpleDesign(inclusion_probabilities(scores, size, certain, candidates), stable_order(keys), size)
     else:
         design = PivotalDesign(inclusion_probabilities(scores, size, certain, candidates), order, size)
     return design if frame.copies is None else CopiesDesign(design, frame.copies)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tithe.selection.designs.base import Design
 from tithe.selection.designs.make import make_design
-from tithe.selection.designs.sampling import ClustersElsewhere, Sample
+from tithe.selection.designs.sampling import Sample
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
 from tithe.selection.per_record import NOBODY, Few, PerRecord, Positions, blocks
@@ -28,8 +28,6 @@ def second_phase(
 
 def _ranked(order: PerRecord, positions: Positions) -> Positions:
     """The numbers of the records at `positions`, ascending, as they come in the order."""
-    if isinstance(order, ClustersElsewhere):
-        return order.ranked(positions)
     places = Few(positions)
     return np.concatenate([NOBODY, *(places.among(order[part])[1] for part in blocks(len(order)))])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,7 @@ from tithe.selection.per_record import (
     Constant,
     Derived,
     Few,
-    Home,
     PerRecord,
-    home_of,
     located,
     positions_where,
     reduced,
@@ -37,55 +35,6 @@ Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
 NEARLY_ONE = 1 - 1e-9
-
-
-class MassesElsewhere(PerRecord, Protocol):
-    """Masses along an order elsewhere: of all records on one line, or of those of each group on a line of its own."""
-
-    def of_lines(self) -> Floats:
-        """Their sums along each line."""
-        ...
-
-    def located_in_lines(self, targets: Floats, factors: Floats, lengths: Floats) -> tuple[Positions, Floats, Floats]:
-        """See `located`; each line's masses count `factors` times, and make up its length; it begins where the one
-        before it ends."""
-        ...
-
-
-@runtime_checkable
-class OrderElsewhere(Protocol):
-    """An order of records that this process does not hold; given places, it tells the positions of those located."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, at: Any, /) -> Positions: ...
-
-    def along(self, masses: PerRecord) -> PerRecord:
-        """A quantity of the records, in this order; to be summed up and located in."""
-        ...
-
-    def places(self, masses: PerRecord, positions: Positions) -> Floats:
-        """Where records at `positions`, ascending, lie: what `along` gave, cumulated to their middle; shape (m,)."""
-        ...
-
-
-@runtime_checkable
-class ClustersElsewhere(OrderElsewhere, Protocol):
-    """That of the clusters."""
-
-    def along(self, masses: PerRecord) -> MassesElsewhere: ...
-
-    def in_lines(self, groups: PerRecord, count: int) -> ClustersElsewhere:
-        """The same order for each of `count` groups, one group after the other."""
-        ...
-
-    def ranked(self, positions: Positions) -> Positions:
-        """The numbers of the records at `positions`, ascending, in this order; shape (m,)."""
-        ...
-
-    def shuffled(self, keys: PerRecord) -> OrderElsewhere:
-        """Another order of the same records: of their keys."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -108,11 +57,6 @@ class Probabilities:
     sure_from: float
     certain: Few
     """Records of probability 1 whatever they score."""
-
-    @property
-    def home(self) -> Home | None:
-        """See Home."""
-        return home_of(self.scores)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -215,8 +159,6 @@ def with_certain(probabilities: PerRecord, drawn: Positions) -> Sample:
 
 def open_masses(probabilities: PerRecord, order: PerRecord) -> PerRecord:
     """Inclusion probabilities along the order, 0 for records that are certain."""
-    if isinstance(order, OrderElsewhere):
-        return order.along(Derived(open_mass, probabilities))
     return Derived(lambda positions: open_mass(probabilities[positions]), order)
 
 
@@ -300,33 +242,6 @@ class PivotalLine:
         survivor = np.concatenate([nobody, np.take_along_axis(goes_on, since, axis=-1)], axis=-1)
         winner = np.where(survivor_wins, survivor, winner)
         return np.concatenate([np.where(winner_drawn, winner[..., :-1], straddler), winner[..., -1:]], axis=-1)
-
-
-def ordered_pivotal_in_lines(masses: MassesElsewhere, rng: np.random.Generator) -> Positions:
-    """Positions drawn as by `ordered_pivotal` along each line for itself, one line after the other."""
-    of_lines = masses.of_lines()
-    sizes = np.rint(of_lines)
-    factors = np.divide(sizes, of_lines, out=np.zeros(len(sizes)), where=sizes > 0)
-    starts = np.cumsum(sizes) - sizes
-    drawn = sizes > 0
-    if not drawn.any():
-        return np.empty(0, np.int64)
-    lines = [
-        PivotalLine(rng.random(int(size)), rng.random(int(size) - 1), start)
-        for size, start in zip(sizes[drawn].tolist(), starts[drawn].tolist(), strict=True)
-    ]
-    cuts = np.cumsum([len(line.ends) for line in lines])[:-1]
-    found = masses.located_in_lines(np.concatenate([line.ends for line in lines]), factors, sizes)
-    for line, *held in zip(lines, *(np.split(values, cuts) for values in found), strict=True):
-        line.straddled_by(*held)
-    # No rounding may take a point into the next line.
-    points = [
-        np.minimum(line.points, np.nextafter(end, 0.0))
-        for line, end in zip(lines, (starts + sizes)[drawn].tolist(), strict=True)
-    ]
-    winners = masses.located_in_lines(np.concatenate(points), factors, sizes)[0]
-    cuts = np.cumsum([len(part) for part in points])[:-1]
-    return np.concatenate([line.drawn(winner) for line, winner in zip(lines, np.split(winners, cuts), strict=True)])
 
 
 def draw_independent(scores: PerRecord, draws: int, rng: np.random.Generator, certain: Positions = NOBODY) -> Sample:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.designs.sampling import OrderElsewhere
 from tithe.selection.per_record import Few, PerRecord, cumulated
 
 Floats = npt.NDArray[np.float64]
@@ -110,8 +109,6 @@ def places_in_order(masses: PerRecord, order: PerRecord, positions: Positions) -
 
     `masses` are those along the order: inclusion probabilities, those of 1 left out.
     """
-    if isinstance(order, OrderElsewhere):
-        return order.places(masses, positions)
     places, wanted = np.empty(len(positions)), Few(positions)
     for part, sums in cumulated(masses):
         here, which = wanted.among(order[part])

@@ -1,42 +1,43 @@
-"""The corpus as the process sees it that draws: records come from where the parts are."""
+"""The corpus as the process sees it that draws: records come from where the partitions are."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 
 import numpy as np
 
 from tithe.selection.corpus import Batch, Corpus
 from tithe.selection.corpus.corpus import Rows
-from tithe.selection.engines.executor import Executor
-from tithe.selection.engines.part_facts import PlacedPart
-from tithe.selection.engines.part_work import taken
+from tithe.selection.embedded import Embedded
+from tithe.selection.engines import part_work
+from tithe.selection.engines.embed_corpus import CorpusEmbeddings
+from tithe.selection.engines.parts import Partition
 
 
 class GatheredCorpus(Corpus):
-    """A corpus whose chosen records are read by whoever works on their part. Rows are known."""
+    """A corpus whose chosen records are read by whoever works on their partition. Rows are known."""
 
-    def __init__(self, corpus: Corpus, executor: Executor, places: Sequence[PlacedPart]) -> None:
-        """`places` are all parts of the corpus, in order."""
+    def __init__(self, corpus: Corpus, embeddings: CorpusEmbeddings) -> None:
         self.files, self.schema = corpus.files, corpus.schema
         self._first_row = 0
-        rows = [0] * len(corpus.files)
-        for place in places:
-            rows[place.part.file_number] += place.known.rows
-        self._rows = [*rows]
-        self.executor = executor
-        self._places = places
+        self._rows = [*corpus.file_rows()]
+        self.executor = embeddings.executor
+        self._partitions = [
+            (task.partition, known) for task, known in zip(embeddings.tasks, embeddings.known, strict=True)
+        ]
 
     def take(self, rows: Rows, fields: Collection[str] | None) -> Iterator[Batch]:
-        """See Corpus.take."""
         names = None if fields is None else tuple(fields)
-        for batches in self.executor.map(taken, ((place, rows[some], names) for place, some in self.in_parts(rows))):
+        calls = ((*about, rows[some], names) for *about, some in self.in_partitions(rows))
+        for batches in self.executor.map(part_work.taken, calls):
             yield from batches
 
-    def in_parts(self, rows: Rows) -> Iterator[tuple[PlacedPart, slice]]:
-        """The parts that hold any of some overall rows, ascending, and which of these each holds."""
-        edges = np.searchsorted(rows, [*(place.first_row for place in self._places), self.row_count()]).tolist()
-        for place, (low, high) in zip(self._places, pairwise(edges), strict=True):
+    def in_partitions(self, rows: Rows) -> Iterator[tuple[Partition, Embedded, int, slice]]:
+        """The partitions that hold any of some overall rows, ascending: what is known of them, their first row, and
+        which of the rows each holds."""
+        firsts = np.cumsum([0, *(known.records for _, known in self._partitions)]).tolist()
+        spans = pairwise(np.searchsorted(rows, firsts).tolist())
+        for (partition, known), first, (low, high) in zip(self._partitions, firsts, spans, strict=False):
             if low < high:
-                yield place, slice(low, high)
+                yield partition, known, first, slice(low, high)

@@ -1,4 +1,4 @@
-"""A corpus in parts: whole files, or row groups of Parquet and bytes of plain JSONL where a file is large."""
+"""A corpus in partitions: some files, or row groups of Parquet or bytes of plain JSONL of a large one."""
 
 from __future__ import annotations
 
@@ -7,49 +7,72 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from tithe.selection.corpus import InputFile
+from tithe.selection.corpus import Corpus, InputFile
 from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.inputs import STDIN
 from tithe.selection.corpus.jsonl import start_of_line
 from tithe.selection.corpus.storage import absolute, open_binary
 from tithe.selection.errors import TitheError
 
-# Bytes of a part, about, and parts of a large corpus: what leaves a part is a few numbers for each cluster. The draw
-# depends on where the parts end, so neither may depend on the machines.
-PART_BYTES, _PARTS = 128 << 20, 1024
+# Bytes of a partition, about, and partitions of a large corpus, at most about.
+PARTITION_BYTES, _PARTITIONS = 128 << 20, 1024
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some records of one file, one after the other."""
+class Partition:
+    """Some records of a corpus, one after the other."""
 
     number: int
-    """Of the part, among those of all files."""
-    file_number: int
-    file: InputFile
-    first_row: int = 0
-    """The overall row of its first record, where anybody asks for it before the records are embedded."""
+    """Among the partitions of the corpus."""
+    first_file: int
+    """The number of its first file, among those of the corpus."""
+    files: tuple[InputFile, ...]
+    """Several whole ones, or one, of which `part` may say what is read."""
 
     def __str__(self) -> str:
-        if self.file.part is None:
-            return str(self.file.path)
-        first, end = self.file.part
-        return f"{self.file.path}, {'row groups' if self.file.format == 'parquet' else 'bytes'} {first:,} to {end:,}"
+        first = self.files[0]
+        if first.part is not None:
+            kind = "row groups" if first.format == "parquet" else "bytes"
+            return f"{first.path}, {kind} {first.part[0]:,} to {first.part[1]:,}"
+        return str(first.path) if len(self.files) == 1 else f"{first.path} to {self.files[-1].path}"
+
+    @property
+    def bytes(self) -> tuple[int, int] | None:
+        """Which part of a file it is, in bytes or row groups; None: it is whole files."""
+        return self.files[0].part
+
+    def corpus(self, first_row: int = 0) -> Corpus:
+        """Its records, of which the first has an overall row."""
+        return Corpus(self.files, first_row)
 
 
-def cut(files: Sequence[InputFile], part_bytes: int = PART_BYTES) -> list[Part]:
-    """The parts of all files, in order, by their full paths: who works on them may be in another folder.
+def cut(files: Sequence[InputFile], partition_bytes: int = PARTITION_BYTES) -> list[Partition]:
+    """The partitions of all files, in order, by their full paths: who works on them may be in another folder.
 
     Raises TitheError where a file cannot be read.
     """
-    parts: list[Part] = []
-    part_bytes = max(part_bytes, sum(file.size for file in files) // _PARTS)
+    size = max(partition_bytes, sum(file.size for file in files) // _PARTITIONS)
+    found: list[Partition] = []
+    small: list[InputFile] = []
+
+    def add(first: int, files: Sequence[InputFile]) -> None:
+        if files:
+            found.append(Partition(len(found), first, tuple(files)))
+
     for number, file in enumerate(by_full_path(file) for file in files):
-        ends = [0, *_ends(file, part_bytes)]
-        whole = len(ends) < 3
-        for first, end in [(0, 0)] if whole else pairwise(ends):
-            parts.append(Part(len(parts), number, file if whole else replace(file, part=(first, end))))
-    return parts
+        ends = [0, *_ends(file, size)]
+        if len(ends) < 3 and sum(one.size for one in small) + file.size <= size:
+            small.append(file)
+            continue
+        add(number - len(small), small)
+        small = []
+        if len(ends) < 3:
+            small = [file]
+            continue
+        for first, end in pairwise(ends):
+            add(number, [replace(file, part=(first, end))])
+    add(len(files) - len(small), small)
+    return found
 
 
 def by_full_path(file: InputFile) -> InputFile:
@@ -59,22 +82,22 @@ def by_full_path(file: InputFile) -> InputFile:
     return file if file.spooled is None else replace(file, spooled=file.spooled.absolute())
 
 
-def _ends(file: InputFile, part_bytes: int) -> Iterator[int]:
-    """Where parts of a file end, in its row groups or bytes; of a file that cannot be cut nothing."""
+def _ends(file: InputFile, partition_bytes: int) -> Iterator[int]:
+    """Where partitions of a file end, in its row groups or bytes; of a file that cannot be cut nothing."""
     if file.format == "parquet":
         size = 0
         sizes = read_footer(file).sizes.sum(axis=1).tolist()
         for group, bytes_ in enumerate(sizes):
             size += bytes_
-            if size >= part_bytes or group == len(sizes) - 1:
+            if size >= partition_bytes or group == len(sizes) - 1:
                 yield group + 1
                 size = 0
-    elif file.compression is None:
+    elif file.compression is None and file.size > partition_bytes:
         try:
             with open_binary(file.readable) as lines:
                 end = 0
                 while end < file.size:
-                    end = start_of_line(lines, min(end + part_bytes, file.size)) or file.size
+                    end = start_of_line(lines, min(end + partition_bytes, file.size)) or file.size
                     yield end
         except OSError as error:
             raise TitheError(f"{file.path}: cannot be read ({error.strerror})") from error

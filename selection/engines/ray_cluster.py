@@ -31,13 +31,15 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from tithe.embedders.errors import EncoderError
-from tithe.selection.engines.engine import InParts
+from tithe.selection.engines.executor import nothing
 from tithe.selection.engines.grpc_server import answers
 from tithe.selection.engines.last_word import last_word
+from tithe.selection.engines.parts import PARTITION_BYTES
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.options import Options
 from tithe.selection.parallel import workers
 from tithe.selection.sizes import counted
+from tithe.selection.stages import Advance
 
 # How often a call is begun again whose worker died.
 _RETRIES = 3
@@ -58,7 +60,7 @@ _ENDED = (
 
 
 @contextmanager
-def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
+def ray_engine(options: Options, *, debug: bool = False) -> Iterator[RayExecutor]:
     """The engine, on the cluster that RAY_ADDRESS names, or on one of its own on this machine, which ends with it.
 
     Raises TitheError where Ray is missing or the cluster cannot be reached, UsageError where options do not fit it.
@@ -84,7 +86,7 @@ def ray_engine(options: Options, *, debug: bool = False) -> Iterator[InParts]:
                 stack.enter_context(_quiet_libraries())
         stack.enter_context(_connected(ray, address, debug))
         try:
-            yield InParts(RayExecutor(options.num_gpus or 0.0))
+            yield RayExecutor(options.num_gpus or 0.0)
         except RayError as error:
             raise TitheError(f"--engine ray: the cluster failed ({first_line(error)}); {_AGAIN}") from error
 
@@ -173,11 +175,15 @@ class _Call:
 
 
 class RayExecutor:
-    """See Executor. Calls are spread over the machines of the cluster that this process is connected to."""
+    """An Executor whose calls are spread over the machines of the cluster that this process is connected to."""
 
-    def __init__(self, num_gpus: float = 0.0) -> None:
+    remote = True
+
+    def __init__(self, num_gpus: float = 0.0, partition_bytes: int = PARTITION_BYTES) -> None:
         """`num_gpus` is what an actor holds; a part of one lets several share it."""
         import ray
+
+        self.partition_bytes = partition_bytes
 
         self._ray: Any = ray
         self._num_gpus = num_gpus
@@ -189,7 +195,6 @@ class RayExecutor:
             raise UsageError(f"--num-gpus {num_gpus:g}: the cluster has {counted(int(self._there('GPU')), 'GPU')}")
 
     def share(self, value: Any) -> Any:
-        """See Executor."""
         try:
             return self._ray.put(value)
         except TypeError as error:
@@ -197,31 +202,44 @@ class RayExecutor:
                 f"--engine ray: {type(value).__name__} cannot be sent to the workers ({first_line(error)})"
             ) from error
 
-    def start(self, function: Callable[..., Any], *arguments: Any) -> _Call:
-        """See Executor."""
+    def _start(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Call:
         return _Call(self._task.remote(function, *arguments), str(arguments[0]))
 
-    def result(self, started: _Call) -> Any:
-        """See Executor."""
+    def _result(self, started: _Call) -> Any:
         try:
             return self._ray.get(self._first([started.ref]))
         except self._ray.exceptions.RayError as error:
             _fail(error, started.about)
 
-    def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        """See Executor."""
+    def map(
+        self,
+        function: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        advance: Advance = nothing,
+        worth: Callable[[Any], int] = lambda result: 0,
+    ) -> Iterator[Any]:
         under_way: deque[_Call] = deque()
+
+        def next_result() -> Any:
+            found = self._result(under_way.popleft())
+            advance(worth(found))
+            return found
+
         for arguments in calls:
-            under_way.append(self.start(function, *arguments))
+            under_way.append(self._start(function, arguments))
             if len(under_way) > _AHEAD * self._cpus:
-                yield self.result(under_way.popleft())
+                yield next_result()
         while under_way:
-            yield self.result(under_way.popleft())
+            yield next_result()
 
     def with_workers(
-        self, tool: Any, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+        self,
+        tool: Any,
+        function: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        advance: Advance = nothing,
+        worth: Callable[[Any], int] = lambda result: 0,
     ) -> Iterator[tuple[int, Any]]:
-        """See Executor."""
         ray, given = self._ray, list(calls)
         waiting = deque(range(len(given)))
         died: Counter[int | None] = Counter()
@@ -269,6 +287,7 @@ class RayExecutor:
                 else:
                     dismiss(actor)
                 if number is not None:
+                    advance(worth(found))
                     yield number, found
         finally:
             for actor in list(living):
@@ -312,11 +331,11 @@ class _Worker:
         """Wait until it is made."""
 
     def call(self, function: Callable[..., Any], about: Any, *others: Any) -> Any:
-        return function(about, self._tool, *others)
+        return function(about, self._tool, *others, advance=nothing)
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
+    return function(*arguments, advance=nothing)
 
 
 def _fail(error: Exception, about: str) -> NoReturn:

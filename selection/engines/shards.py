@@ -1,20 +1,24 @@
-"""The subset as a folder of shards, one for each part of the corpus that a record was drawn from.
+"""The subset as a folder of shards, one for each partition of the corpus that a record was drawn from.
 
-Whoever works on a part writes its shard into the run's own folder, which all machines must share.
+Whoever works on a partition writes its shard into the run's own folder, which all machines must share.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Corpus, Format
+from tithe.selection.corpus import Format
+from tithe.selection.embedded import Embedded
 from tithe.selection.engines.gathered import GatheredCorpus
-from tithe.selection.engines.part_facts import PlacedPart
+from tithe.selection.engines.parts import Partition
 from tithe.selection.errors import TitheError
 from tithe.selection.own_files import OwnPath
 from tithe.selection.shapes import WeightsAs, line_order
 from tithe.selection.shard_names import shard_name
+from tithe.selection.stages import Advance
 from tithe.selection.subset import write_subset
 
 Rows = npt.NDArray[np.int64]
@@ -41,19 +45,10 @@ def write_shards(
     folder.make()
     if repeats is not None:
         rows, weights, repeats = rows[repeats > 0], weights[repeats > 0], repeats[repeats > 0]
+    writer = _Writer(folder.absolute(), format, weight_column, weights_as, seed)
     calls = (
-        (
-            place,
-            rows[some],
-            weights[some],
-            folder.absolute(),
-            format,
-            weight_column,
-            weights_as,
-            None if repeats is None else repeats[some],
-            seed,
-        )
-        for place, some in corpus.in_parts(rows)
+        (partition, known, first, writer, rows[some], weights[some], None if repeats is None else repeats[some])
+        for partition, known, first, some in corpus.in_partitions(rows)
     )
     for shard in corpus.executor.map(_write_shard, calls):
         if (folder / shard).status() is None:
@@ -61,35 +56,48 @@ def write_shards(
     folder.sync()
 
 
+@dataclass(frozen=True)
+class _Writer:
+    """What all shards have in common."""
+
+    folder: OwnPath
+    format: Format
+    weight_column: str
+    weights_as: WeightsAs
+    seed: tuple[int, ...]
+
+
 def _write_shard(
-    place: PlacedPart,
+    partition: Partition,
+    known: Embedded,
+    first_row: int,
+    writer: _Writer,
     rows: Rows,
     weights: Weights,
-    folder: OwnPath,
-    format: Format,
-    weight_column: str,
-    weights_as: WeightsAs,
     repeats: Counts | None,
-    seed: tuple[int, ...],
+    *,
+    advance: Advance,
 ) -> str:
-    corpus = Corpus([place.part.file], place.first_row)
-    corpus.remember_rows([place.known.rows])
-    path = folder / shard_name(place.part.number, format)
-    if not folder.is_folder():
-        raise TitheError(f"{folder}: is not found by every worker; -o must lie in a folder that all of them share")
+    corpus = partition.corpus(first_row)
+    corpus.remember_rows(known.file_rows)
+    path = writer.folder / shard_name(partition.number, writer.format)
+    if not writer.folder.is_folder():
+        raise TitheError(
+            f"{writer.folder}: is not found by every worker; -o must lie in a folder that all of them share"
+        )
     lines = None
     if repeats is not None:
-        lines = line_order(repeats, np.random.default_rng([*seed, place.part.number]))
+        lines = line_order(repeats, np.random.default_rng([*writer.seed, partition.number]))
     path.unlink()  # unfinished, by somebody who was lost
     write_subset(
         corpus,
         rows,
         weights,
         path=path,
-        format=format,
+        format=writer.format,
         compression=None,
-        weight_column=weight_column,
-        weights_as=weights_as,
+        weight_column=writer.weight_column,
+        weights_as=writer.weights_as,
         lines=lines,
     )
     path.sync()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.per_record import Constant, Derived, Few, Home, PerRecord, Positions, home_of, located, without
+from tithe.selection.per_record import Constant, Derived, Few, PerRecord, Positions, located, without
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,6 @@ class Candidates:
     def without(cls, records: int, excluded: Positions) -> Candidates:
         """All but the records at the positions `excluded`, which are distinct."""
         return cls(without(Constant(True, records), Few(np.sort(excluded))), records - len(excluded))
-
-    @property
-    def home(self) -> Home | None:
-        """See Home."""
-        return home_of(self.mask)
 
     @property
     def excluded(self) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.columns import new_column
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.order import stable_order
-from tithe.selection.per_record import NOBODY, Derived, PerRecord, blocks, home_of, total
+from tithe.selection.per_record import NOBODY, Derived, PerRecord, blocks, total
 
 Positions = npt.NDArray[np.int64]
 Copies = npt.NDArray[np.uint32]
@@ -27,7 +28,7 @@ def copies_of(texts: PerRecord, candidates: Candidates, preferred: Positions = N
         candidates: the records that count.
         preferred: positions of candidates.
     """
-    found = np.zeros(len(texts), np.uint32)
+    found = new_column(len(texts), np.uint32)
     wanted, first = np.unique(texts[preferred], return_index=True)
     for keys, stays, counts in _runs(texts, candidates):
         if len(wanted):
@@ -68,8 +69,6 @@ def those_that_stay(copies: PerRecord) -> Candidates:
 
 def times_copies(scores: Any, copies: PerRecord) -> Any:
     """The scores, but in a record's those of all its copies: an array is changed in place."""
-    if home_of(scores, copies) is not None:
-        return Derived(lambda score, count: (score * count).astype(np.float32), scores, copies)
     for part in blocks(len(scores)):
         scores[part] *= copies[part]
     return scores

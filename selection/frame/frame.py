@@ -139,8 +139,7 @@ def _deduplicated(options: Options, frame: Frame, ground: Groundwork, advance: A
     if options.dedup_near is not None:
         certain = frame.certain[copies[frame.certain] > 0]
         labels = ground.clusters.labels
-        assert isinstance(copies, np.ndarray), "near-duplicates are merged where all records are at hand"
-        merge_near(copies, ground.embeddings, labels, options.dedup_near, certain, advance)
+        merge_near(copies, ground.vectors, labels, options.dedup_near, certain, advance)
     stay = those_that_stay(copies)
     return replace(
         frame,

@@ -61,11 +61,6 @@ class GroupReader:
         check_number(self._field, len(self._numbers))
         self._codes.append(np.array([*numbers, missing], np.uint16)[codes])  # MISSING, -1, is the last
 
-    def groups(self) -> Groups:
-        """All that was read; raises UsageError where no record had a value."""
-        check_values(self._field, self.values)
-        return Groups(self._field, self.codes, self.values)
-
     @property
     def codes(self) -> Codes:
         """The number of the value of each record that was read."""

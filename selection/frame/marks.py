@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from tithe.selection.columns import ColumnWriter
 from tithe.selection.corpus import Corpus, check_field
-from tithe.selection.frame.conditions import Flags, flags, parse_conditions
-from tithe.selection.frame.groups import GroupReader, Groups
+from tithe.selection.engines.executor import Executor
+from tithe.selection.engines.parts import Partition, by_full_path, cut
+from tithe.selection.frame.conditions import Condition, flags, parse_conditions
+from tithe.selection.frame.groups import GroupReader, Groups, check_number, check_values
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.options import Options
-from tithe.selection.per_record import PerRecord
+from tithe.selection.per_record import PerRecord, blocks
 from tithe.selection.stages import Advance, Stages
 
 
@@ -25,53 +30,39 @@ class Marks:
     groups: Groups | None = None
 
 
-class MarkReader:
-    """Looks at the fields of records, batch by batch, as the options say."""
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about every record."""
 
-    def __init__(self, options: Options) -> None:
-        self.conditions = parse_conditions(options.always, options.never)
-        self.groups = None if options.group_by is None else GroupReader(options.group_by)
-        self.fields = {condition.name for condition in self.conditions}
-        if options.group_by is not None:
-            self.fields.add(options.group_by)
-        self._flags = [np.empty(0, np.uint8)]
-
-    def read(self, corpus: Corpus, advance: Advance) -> None:
-        """Look at all records of a corpus. Raises TitheError where their values make no groups."""
-        for batch in corpus.batches(self.fields):
-            if self.conditions:
-                self._flags.append(flags(self.conditions, batch))
-            if self.groups is not None:
-                self.groups.read(batch)
-            advance(len(batch))
-
-    @property
-    def flags(self) -> Flags:
-        """Of all records that were read."""
-        return np.concatenate(self._flags)
+    always: tuple[str, ...]
+    never: tuple[str, ...]
+    group_by: str | None
 
 
-class MarksBefore(Protocol):
-    """What was asked about every record, before anybody knows which are usable."""
+@dataclass(frozen=True)
+class _PartitionMarks:
+    """What was found in a partition, of all its records, the unusable ones too."""
 
-    def of(self, ground: Groundwork) -> Marks:
-        """That of the usable records."""
-        ...
+    conditions: Sequence[Condition]
+    flags: npt.NDArray[np.uint8]
+    values: tuple[str | None, ...]
+    """Of the groups, as they come in the partition."""
+    codes: npt.NDArray[np.uint16]
+    """Groups by numbers of its own."""
 
 
 class ReadMarks:
-    """What was asked about every record, the unusable ones too."""
+    """What was asked about every record, the unusable ones too: before anybody knows which these are."""
 
-    def __init__(self, flags: Flags | None = None, groups: Groups | None = None) -> None:
+    def __init__(self, flags: npt.NDArray[np.uint8] | None = None, groups: Groups | None = None) -> None:
         self._flags, self._groups = flags, groups
 
     def of(self, ground: Groundwork) -> Marks:
-        """See MarksBefore."""
-        bad = ground.bad.rows()
-        flags, groups = self._flags, self._groups
+        """That of the usable records."""
+        flags, groups, bad = self._flags, self._groups, ground.bad.rows()
         if len(bad):
-            flags = None if flags is None else np.delete(flags, bad)
-            groups = None if groups is None else replace(groups, codes=np.delete(np.asarray(groups.codes), bad))
+            flags = None if flags is None else _without(flags, bad)
+            groups = None if groups is None else replace(groups, codes=_without(groups.codes, bad))
         return Marks(flags, groups)
 
 
@@ -82,18 +73,58 @@ def check_marked_fields(options: Options, corpus: Corpus) -> None:
     check_field(corpus, options.group_by, f"--group-by {options.group_by}")
 
 
-def read_marks(options: Options, corpus: Corpus, stages: Stages) -> ReadMarks:
+def read_marks(options: Options, corpus: Corpus, stages: Stages, executor: Executor) -> ReadMarks:
     """Look at the fields of all records, where options name some.
 
     Before anything that takes long: raises UsageError where no record has a value that is asked for.
     """
-    reader = MarkReader(options)
-    if not reader.fields:
+    conditions = parse_conditions(options.always, options.never)
+    asked = Asked(options.always, options.never, options.group_by)
+    if not conditions and asked.group_by is None:
         return ReadMarks()
+    files = [by_full_path(file) for file in corpus.files] if executor.remote else corpus.files
+    flagged, codes = ColumnWriter(np.uint8), ColumnWriter(np.uint16)
+    numbers: dict[str | None, int] = {}
     with stages("fields", corpus.known_rows) as advance:
-        reader.read(corpus, advance)
-    for condition in reader.conditions:
+        calls = ((partition, asked) for partition in cut(files, executor.partition_bytes))
+        found: _PartitionMarks
+        for found in executor.map(_read, calls, advance, lambda found: max(len(found.flags), len(found.codes))):
+            for condition, here in zip(conditions, found.conditions, strict=True):
+                condition.join(here)
+            flagged.append(found.flags)
+            if asked.group_by is not None:
+                table = np.array([numbers.setdefault(value, len(numbers)) for value in found.values], np.int64)
+                check_number(asked.group_by, len(numbers))
+                codes.append(table[found.codes] if len(table) else found.codes)
+    for condition in conditions:
         condition.check()
-    return ReadMarks(
-        reader.flags if reader.conditions else None, None if reader.groups is None else reader.groups.groups()
-    )
+    groups = None
+    if asked.group_by is not None:
+        check_values(asked.group_by, numbers)
+        groups = Groups(asked.group_by, codes.column(), tuple(numbers))
+    return ReadMarks(flagged.column() if conditions else None, groups)
+
+
+def _read(partition: Partition, asked: Asked, *, advance: Advance) -> _PartitionMarks:
+    """Raises TitheError where the values of a partition make no groups."""
+    conditions = parse_conditions(asked.always, asked.never)
+    groups = None if asked.group_by is None else GroupReader(asked.group_by)
+    fields = {condition.name for condition in conditions} | ({asked.group_by} if asked.group_by is not None else set())
+    found = [np.empty(0, np.uint8)]
+    for batch in partition.corpus().batches(fields):
+        if conditions:
+            found.append(flags(conditions, batch))
+        if groups is not None:
+            groups.read(batch)
+        advance(len(batch))
+    values, codes = ((), np.empty(0, np.uint16)) if groups is None else (groups.values, groups.codes)
+    return _PartitionMarks(conditions, np.concatenate(found), values, codes)
+
+
+def _without(values: PerRecord, bad: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """The values of the records that are not in the rows `bad`, ascending."""
+    writer = ColumnWriter(values[:0].dtype)
+    for part in blocks(len(values)):
+        here = bad[slice(*np.searchsorted(bad, [part.start, part.stop]))]
+        writer.append(np.delete(values[part], here - part.start))
+    return writer.column()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.embeddings import Embeddings
 from tithe.selection.frame.duplicates import Copies
 from tithe.selection.order import stable_order
 from tithe.selection.per_record import Positions
@@ -24,7 +23,7 @@ _BLOCK = 1024
 
 def merge_near(
     copies: Copies,
-    embeddings: Embeddings,
+    take: Callable[[Positions], Vectors],
     labels: npt.NDArray[np.int32],
     threshold: float,
     preferred: Positions,
@@ -37,7 +36,7 @@ def merge_near(
 
     Args:
         copies: how many records each one stands for, shape (n,); those of 0 take no part.
-        embeddings: of the n records.
+        take: gives the embeddings of some of the n records, ascending.
         labels: their clusters, shape (n,).
         threshold: above 0, at most 1.
         preferred: positions of some of them, ascending.
@@ -46,7 +45,7 @@ def merge_near(
     for clusters in _batches(labels):
         members = [cluster[copies[cluster] > 0] for cluster in clusters]
         positions = np.sort(np.concatenate(members))
-        vectors = unit(embeddings.take(positions))
+        vectors = unit(take(positions))
         for cluster in members:
             stays = np.isin(cluster, preferred, assume_unique=True)
             cluster = np.concatenate([cluster[stays], cluster[~stays]])

@@ -14,7 +14,6 @@ from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.nearest import search_all
 from tithe.selection.options import Options
-from tithe.selection.per_record import worked_out
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
 from tithe.selection.sensitivity import UNIFORM_SHARE, score
 from tithe.selection.sizes import counted
@@ -51,8 +50,7 @@ class LowRank:
             features = basis.features(block)
             return features[:, :-1] @ (1.0 / basis.squared_singular_values), features[:, -1]
 
-        leverages, self._spreads = ground.of_vectors(look, ("f4", "f4"), options.scratch)
-        leverages = worked_out(leverages, np.float32)  # they lie where the scores will
+        leverages, self._spreads = ground.of_vectors(look, ("f4", "f4"))
         rng = generator(options.cluster_seed, Stream.LANDMARKS)
         landmarks = draw_pivotal(inclusion_probabilities(leverages, min(k, n)), ground.order, rng)
         self.probes, self.landmark_probabilities = landmarks.positions, landmarks.probabilities
@@ -85,7 +83,7 @@ class LowRank:
         def look(block: Vectors) -> tuple[Floats, Labels]:
             return found(basis.features(block)), search_all(basis.components(block), landmarks)[0]
 
-        values, nearest = self._ground.of_vectors(look, ("f4", "i4"), self._options.scratch)
+        values, nearest = self._ground.of_vectors(look, ("f4", "i4"))
         return found, Proxy(self.probes, "landmarks", nearest, losses, found.left_out, values)
 
 

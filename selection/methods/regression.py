@@ -22,17 +22,15 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from tithe.selection.embeddings import over_blocks
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
 from tithe.selection.methods.base import Floats, Judgement
 from tithe.selection.options import Options
 from tithe.selection.order import stable_order
-from tithe.selection.per_record import Derived, PerRecord, blocks, total, totals
+from tithe.selection.per_record import Derived, PerRecord, blocks, total, totals, worked_out
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
 from tithe.selection.sizes import counted
-from tithe.selection.spilled import Spilled
 
 Vectors = npt.NDArray[np.float32]
 Cells = npt.NDArray[np.uint16]
@@ -55,7 +53,6 @@ class Regression:
 
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._ground = ground
-        self._scratch = options.scratch
         self.probes = np.empty(0, np.int64)
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
@@ -65,15 +62,10 @@ class Regression:
         sizes = totals(ground.clusters.labels, ground.clusters.k)
         with threadpool_limits(1):
             pilot = Pilot.of(gram, pilot_fit(sums / sizes[:, None], sizes))
-        n, at, squares = len(candidates), 0, 0.0
-        influences = np.empty(n, np.float32)
-        leverages, cells = Spilled(np.float32, self._scratch), Spilled(np.uint16, self._scratch)
-        for leverage, residual, cell in over_blocks(ground.embeddings, pilot.measure):
-            influences[at : at + len(cell)] = np.sqrt(leverage) * np.abs(residual)
-            leverages.append(leverage)
-            cells.append(cell)
-            squares += float(np.square(residual, dtype=np.float64).sum())
-            at += len(cell)
+        leverages, residuals, cells = ground.of_vectors(pilot.measure, ("f4", "f4", "u2"))
+        squares = total(Derived(lambda residual: np.square(residual, dtype=np.float64), residuals))
+        influences = worked_out(Derived(lambda h, r: np.sqrt(h) * np.abs(r), leverages, residuals), np.float32)
+        n = len(candidates)
         scores = Scores(influence_scores(influences, leverages, candidates), 1.0, 0.0, UNIFORM)
         return Judgement(
             scores,
@@ -157,21 +149,16 @@ def _notes(size: int, *, unknowns: int, records: int) -> tuple[str, ...]:
 
 def _moments(ground: Groundwork) -> tuple[Floats, Floats]:
     """G = Σ (1, x)(1, x)ᵀ over all rows, and the sum of the rows of each cluster, shape (k, d + 1); one pass."""
-    labels, k = ground.clusters.labels, ground.clusters.k
-    d = ground.clusters.centre_vectors.shape[1] - 1
-    gram, sums, at = np.zeros((d + 1, d + 1)), np.zeros((k, d + 1)), 0
+    k, d = ground.clusters.k, ground.clusters.centre_vectors.shape[1] - 1
 
-    def products(block: Vectors) -> tuple[Vectors, Vectors]:
+    def moments(block: Vectors, labels: npt.NDArray[np.int32]) -> Floats:
         design = block.copy()
         design[:, -1] = 1.0  # where the target was
-        return design.T @ design, block
+        sums = np.stack([np.bincount(labels, column, minlength=k).astype(np.float64) for column in block.T], axis=1)
+        return np.concatenate([(design.T @ design).astype(np.float64).ravel(), sums.ravel()])
 
-    for product, block in over_blocks(ground.embeddings, products):
-        gram += product
-        label = labels[at : at + len(block)]
-        for column in range(d + 1):
-            sums[:, column] += np.bincount(label, block[:, column], minlength=k)
-        at += len(block)
+    found = ground.summed(moments, ground.clusters.labels)
+    gram, sums = found[: (d + 1) ** 2], found[(d + 1) ** 2 :]
     # The 1 comes first, as the intercept does.
     first = np.r_[d, np.arange(d)]
-    return gram[np.ix_(first, first)], sums
+    return gram.reshape(d + 1, d + 1)[np.ix_(first, first)], sums.reshape(k, d + 1)

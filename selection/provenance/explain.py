@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.clusters_file import EXCERPT
+from tithe.selection.columns import columns_in
 from tithe.selection.corpus import Corpus, TextRule, open_corpus
 from tithe.selection.designs.make import make_design
-from tithe.selection.embeddings import KeptEmbeddings
+from tithe.selection.engines.executor import InProcess
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.frame.conditions import NEVER
 from tithe.selection.frame.exclusion import excluded_rows
@@ -131,7 +132,7 @@ def explain(
     if not 0 <= row < record.manifest["rows"]:
         raise UsageError(f"--row {row}: the corpus has the rows 0 to {record.manifest['rows'] - 1}")
     work_dir = None if work_dir is None else work_dir.absolute()
-    with record.in_its_folder(), TemporaryDirectory(prefix="tithe-") as name:
+    with record.in_its_folder(), TemporaryDirectory(prefix="tithe-") as name, columns_in(Path(name)):
         folder, stages = Path(name), Stages(progress)
         check_reach(record, models=False)
         _check(record, progress)
@@ -142,9 +143,10 @@ def explain(
         encoder = make_encoder(options)
         rule = find_text_rule(options, encoder, corpus)
         digests = [file["sha256"] for file in record.manifest["inputs"]]
-        marks = read_marks(options, corpus, stages)
+        executor = InProcess()
+        marks = read_marks(options, corpus, stages, executor)
         with open_work_folder(options.work_dir, spare=folder, notify=notify) as work:
-            ground = lay(options, corpus, rule, encoder, work, digests, stages)
+            _, ground = lay(options, corpus, rule, encoder, work, digests, stages, executor)
             excluded, marks = excluded_rows(options.exclude, digests), marks.of(ground)
             frame = draw_up(options, ground, excluded, marks, stages)
             with stages("explain", None):
@@ -323,8 +325,7 @@ class _Case:
     def _stand_in(self, at: int, copies: PerRecord) -> str:
         ground = self._ground
         if self._options.dedup:
-            assert isinstance(ground.embeddings, KeptEmbeddings)
-            texts = ground.embeddings.texts
+            texts = ground.texts
             same = positions_where(lambda text, count: (text == texts[at]) & (count > 0), texts, copies)
             if len(same):
                 return f"by --dedup: row {ground.rows(same)[0]} has the same text, and stands for it"

@@ -8,7 +8,7 @@ from typing import Any
 from tithe.selection.corpus.inputs import expand
 from tithe.selection.corpus.storage import Place, place_of, status_of
 from tithe.selection.errors import TitheError, printable
-from tithe.selection.manifest import sha256
+from tithe.selection.hashes import sha256
 from tithe.selection.provenance.findings import Finding, drifted, unknown
 from tithe.selection.provenance.named import hashed
 from tithe.selection.provenance.record import STDIN, Record

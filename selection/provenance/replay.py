@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from tithe.selection.choose import Notify
 from tithe.selection.corpus.storage import Place, absolute, place_of
-from tithe.selection.engines.engine import Engine
+from tithe.selection.engines.executor import Executor
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
@@ -26,7 +26,7 @@ from tithe.selection.stages import Progress, no_progress
 
 _NOTHING = {"size": -1, "sha256": ""}
 
-EngineOf = Callable[[Options], AbstractContextManager[Engine | None]]
+ExecutorOf = Callable[[Options], AbstractContextManager[Executor | None]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def replay(
     make_encoder: MakeEncoder,
     output: Place | None,
     *,
-    engine_of: EngineOf = lambda options: nullcontext(),
+    executor_of: ExecutorOf = lambda options: nullcontext(),
     work_dir: Path | None = None,
     overwrite: bool = False,
     stdin: BinaryIO | None = None,
@@ -65,7 +65,7 @@ def replay(
         record: what was recorded.
         make_encoder: from options to the encoder.
         output: where the subset goes; None writes it nowhere for good.
-        engine_of: from options to where the work is done.
+        executor_of: from options to where the work is done.
         work_dir: where embeddings and clusters are kept; None: in the user's cache folder.
         overwrite: whether outputs may be overwritten that exist.
         stdin: read for the input `-`.
@@ -87,8 +87,8 @@ def replay(
             return Replay({}, tuple(findings), versions)
         options = replace(recorded_options(record, output=path, work_dir=work_dir), force=overwrite)
         encoder = make_encoder(options)
-        with engine_of(options) as engine:
-            made = select(options, encoder, engine=engine, stdin=stdin, progress=progress, notify=notify)
+        with executor_of(options) as executor:
+            made = select(options, encoder, executor=executor, stdin=stdin, progress=progress, notify=notify)
         again = Outputs.named(path, options.fraction, shards=options.shards)
         written = again.vouched_for(number)
     recorded = record.manifest["outputs"]

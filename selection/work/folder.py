@@ -64,6 +64,8 @@ class WorkFolder:
     """Told of damage, and of waiting."""
     stores: ExitStack = field(default_factory=ExitStack)
     """Closes the vectors at the end."""
+    opened: dict[OwnPath, VectorStore] = field(default_factory=dict)
+    """The vectors that are open."""
 
     @cached_property
     def scratch(self) -> OwnPath:
@@ -75,6 +77,10 @@ class WorkFolder:
             _write_key(folder, key)
         self.stores.callback(drop, folder)
         return folder
+
+    def holds(self, kind: str, key: Mapping[str, Any]) -> bool:
+        """Whether there is anything by the name of the entry made of `key`, be it damaged."""
+        return (self.path / _name(kind, key)).status() is not None
 
     def find(self, kind: str, key: Mapping[str, Any]) -> OwnPath | None:
         """The entry made of `key`, or None. Raises NotOurs where something else has its name."""
@@ -148,19 +154,26 @@ class WorkFolder:
         with locked(folder / LOCK, waiting=waiting):
             with writing(self.path):
                 self._mark(folder, key)
-            store = self._opened(folder, dtype)
+            # Anew: others may have added to it before the lock was held.
+            store = self.opened[folder] = self._opened(folder, dtype)
             store.prepare_to_write()
             yield store
             with writing(self.path):
-                store.finish_writing()
+                store.sync()
+            store.finish_writing()
 
     def kept_vectors(self, key: Mapping[str, Any], dtype: StoreDtype) -> VectorStore | None:
         """The same to read, where there are any."""
         folder = self._vectors_folder(key)
         if key_of(folder) is None:
             return None
-        (folder / KEY).touch()
-        return self._opened(folder, dtype)
+        if folder not in self.opened:
+            (folder / KEY).touch()
+            self.opened[folder] = self._opened(folder, dtype)
+        return self.opened[folder]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WorkFolder, (self.path.absolute(), self.kept)  # elsewhere, nothing of it is open
 
     def _mark(self, folder: OwnPath, key: Mapping[str, Any]) -> None:
         """Let a folder of vectors carry its key. Raises NotOurs where it has none, and holds anything."""

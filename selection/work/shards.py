@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import weakref
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Shards:
         self._dtype = np.dtype(dtype)
         self._notify = notify
         self._files: list[int] = []
+        weakref.finalize(self, _close, self._files)
         self._writing: int | None = None
         """Of the last shard, once it is written to."""
         self._paths: list[OwnPath] = []
@@ -82,9 +84,7 @@ class Shards:
     def close(self) -> None:
         """Close the files."""
         self._end_writing()
-        for file in self._files:
-            os.close(file)
-        self._files = []
+        _close(self._files)
 
     def cut_unfinished(self) -> None:
         """Cut off what follows the last whole frame of each shard. Only for the one who may write."""
@@ -220,6 +220,11 @@ class Shards:
         length = frame.count * (KEY_BYTES + self.dimensions * self._dtype.itemsize)
         content = os.pread(self._files[frame.shard], length, frame.keys)
         return len(content) == length and _digest(content) == _HEADER.unpack(head)[4]
+
+
+def _close(files: list[int]) -> None:
+    while files:
+        os.close(files.pop())
 
 
 def _converted(vectors: Vectors, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

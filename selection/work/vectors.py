@@ -35,6 +35,8 @@ class VectorStore:
         self.folder = folder
         self._shards = Shards(folder, dtype, notify=notify)
         self._index: KeyIndex | None = None
+        self.begun_with = 0
+        """Vectors that there were before any was added."""
         self._lock = threading.Lock()
 
     @property
@@ -50,7 +52,7 @@ class VectorStore:
     def prepare_to_write(self) -> None:
         """Read the keys, and cut off what an interrupted run left; only for the one who holds the lock."""
         self._shards.cut_unfinished()
-        self._index = KeyIndex()
+        self._index, self.begun_with = KeyIndex(), self.count
         start = 0
         for keys in self._shards.all_keys():
             self._index.add(_leading(keys), np.arange(start, start + len(keys)))
@@ -76,9 +78,12 @@ class VectorStore:
             self._shards.append(keys, vectors)
             self._index.add(_leading(keys), np.arange(start, start + len(keys)))
 
-    def finish_writing(self) -> None:
-        """Wait until everything is on disk, and forget the index."""
+    def sync(self) -> None:
+        """Wait until everything that was added is on disk. Raises OSError."""
         self._shards.sync()
+
+    def finish_writing(self) -> None:
+        """Forget the index."""
         self._index = None
 
     def read(self, rows: Rows) -> Vectors:

@@ -17,7 +17,7 @@ from tests.conftest import Tithe, make_records, write_jsonl
 from tests.waiting import PATIENCE, read_until, until
 from tithe.selection.encode import ENCODER_BATCH
 from tithe.selection.errors import TitheError
-from tithe.selection.manifest import sha256
+from tithe.selection.hashes import sha256
 from tithe.selection.outputs import Outputs, staging
 from tithe.selection.own_files import OwnPath
 

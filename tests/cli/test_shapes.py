@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tithe.cli.select import TRAINERS as NAMES
-from tithe.selection.manifest import sha256
+from tithe.selection.hashes import sha256
 from tithe.selection.options import Options
 from tithe.selection.trainers import TRAINERS
 

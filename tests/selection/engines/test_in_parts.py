@@ -20,7 +20,7 @@ from tithe.selection.engines.engine import Engine, InParts, Local
 from tithe.selection.engines.executor import Serial
 from tithe.selection.engines.parts import PART_BYTES, cut
 from tithe.selection.errors import TitheError
-from tithe.selection.manifest import sha256
+from tithe.selection.hashes import sha256
 from tithe.selection.options import Options
 from tithe.selection.pipeline import Selection, select
 
@@ -298,6 +298,7 @@ def test_over_many_seeds_parts_err_as_one_process_does(tmp_path: Path) -> None:
     cluster. The root-mean-square error is that of one process, where the distance is most of what losses differ by,
     within 15% (the standard error of the ratio is 4.5%)."""
     from tests.selection.engines.test_line import Held
+
     from tithe.selection.engines.cluster_order import ScatteredOrder
     from tithe.selection.engines.scattered import ScatteredHome
 

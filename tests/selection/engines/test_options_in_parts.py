@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.selection.engines.test_line import Held
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tests.selection.engines.test_in_parts import _rounded, in_parts, rows, run, runs, same, write_vectors
-from tests.selection.engines.test_line import Held
 from tithe.embedders.registry import make_encoder
 from tithe.selection.centres import write_centres
 from tithe.selection.designs.allocation import Wanted
