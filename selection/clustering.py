@@ -49,6 +49,9 @@ _TOLERANCE, _FINAL_TOLERANCE = 0.01, 0.005
 # Attempts to make the search for the records' clusters, which takes long enough for it.
 _FINAL_ATTEMPTS = 4
 
+# By how much the search for the nearest centroid may err in a squared distance, relative to the squared norms.
+_ROUNDING = 1e-5
+
 # Records of which the nearest centroid is looked up to state what came of it.
 _CHECKED = 8192
 
@@ -185,10 +188,10 @@ def assign(
 
     for label, distance in search_blocks(search, ((block, None) for block in remembered()), advance):
         block = in_search.pop(0)
-        order = np.lexsort((distance, label))
-        first = order[np.flatnonzero(np.diff(label[order], prepend=-1))]
-        better = first[distance[first] < nearest[label[first]]]
-        nearest[label[better]] = distance[better]
+        first, squared = _nearest_of_block(block, centroids, label, distance)
+        nearer = squared < nearest[label[first]]
+        better = first[nearer]
+        nearest[label[better]] = squared[nearer]
         centres[label[better]] = start + better
         centre_vectors[label[better]] = block[better]
         labels.append(label)
@@ -244,6 +247,24 @@ class Centres:
         numbers = np.full(len(self.positions), -1, np.int32)
         numbers[self.kept] = np.arange(len(self.kept), dtype=np.int32)
         return numbers
+
+
+def _nearest_of_block(
+    block: Vectors, centroids: Vectors, labels: Labels, distances: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The record nearest to each centroid that has any, and its squared distance; the first one of equal records.
+
+    A search rounds differently at different places of a block: those that it finds about as near are compared again.
+    """
+    best = np.full(len(centroids), np.inf, np.float32)
+    np.minimum.at(best, labels, distances)
+    squares = np.einsum("ij,ij->i", block, block)
+    near = np.flatnonzero(distances <= best[labels] + _ROUNDING * (squares + distances))
+    difference = block[near] - centroids[labels[near]]
+    exact = np.einsum("ij,ij->i", difference, difference)
+    order = np.lexsort((near, exact, labels[near]))
+    first = order[np.flatnonzero(np.diff(labels[near][order], prepend=-1))]
+    return near[first], exact[first]
 
 
 def distances_to(

@@ -72,12 +72,12 @@ class Groundwork:
     @property
     def empty(self) -> int:
         """Records whose text is empty."""
-        return sum(known.empty for known in self.embeddings.known)
+        return self.embeddings.empty
 
     @cached_property
     def lengths(self) -> Column | None:
         """Characters of each record's text, shape (n,); None where the encoder reads no text."""
-        return None if self.embeddings.tasks[0].encoder is not None else self.embeddings.lengths()
+        return self.embeddings.lengths()
 
     @cached_property
     def texts(self) -> Column:

@@ -107,8 +107,15 @@ class CorpusEmbeddings:
                 found[number] += rows
         return found
 
-    def lengths(self) -> Column:
-        """Characters of the text of each record, shape (n,)."""
+    @property
+    def empty(self) -> int:
+        """Records whose text is empty."""
+        return sum(known.empty for known in self.known)
+
+    def lengths(self) -> Column | None:
+        """Characters of the text of each record, shape (n,); None where the encoder reads no text."""
+        if any(known.entry is None for known in self.known):
+            return None
         return column_of((known.lengths for known in self.known), np.uint32)
 
     def text_keys(self) -> Column:

@@ -14,8 +14,9 @@ from tithe.selection.corpus.jsonl import start_of_line
 from tithe.selection.corpus.storage import absolute, open_binary
 from tithe.selection.errors import TitheError
 
-# Bytes of a partition, about, and partitions of a large corpus, at most about.
-PARTITION_BYTES, _PARTITIONS = 128 << 20, 1024
+# Bytes of a partition, about, and partitions of a large corpus, at most about. The same for all executors, so that each
+# finds in the work folder what another has made; and so few that a small corpus gives work to several machines.
+PARTITION_BYTES, _PARTITIONS = 16 << 20, 1024
 
 
 @dataclass(frozen=True)

@@ -179,11 +179,11 @@ class RayExecutor:
 
     remote = True
 
-    def __init__(self, num_gpus: float = 0.0, partition_bytes: int = PARTITION_BYTES) -> None:
+    def __init__(self, num_gpus: float = 0.0, partition_bytes: int | None = None) -> None:
         """`num_gpus` is what an actor holds; a part of one lets several share it."""
         import ray
 
-        self.partition_bytes = partition_bytes
+        self.partition_bytes = partition_bytes or PARTITION_BYTES
 
         self._ray: Any = ray
         self._num_gpus = num_gpus

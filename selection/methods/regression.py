@@ -152,10 +152,10 @@ def _moments(ground: Groundwork) -> tuple[Floats, Floats]:
     k, d = ground.clusters.k, ground.clusters.centre_vectors.shape[1] - 1
 
     def moments(block: Vectors, labels: npt.NDArray[np.int32]) -> Floats:
-        design = block.copy()
+        design = block.astype(np.float64)
         design[:, -1] = 1.0  # where the target was
         sums = np.stack([np.bincount(labels, column, minlength=k).astype(np.float64) for column in block.T], axis=1)
-        return np.concatenate([(design.T @ design).astype(np.float64).ravel(), sums.ravel()])
+        return np.concatenate([(design.T @ design).ravel(), sums.ravel()])
 
     found = ground.summed(moments, ground.clusters.labels)
     gram, sums = found[: (d + 1) ** 2], found[(d + 1) ** 2 :]

@@ -15,12 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from tests.benchmarks.common import CACHE, data
 from tests.benchmarks.lexical import embed_lexical
+from tests.clusters import InMemory, cluster
 from tithe.selection import clustering
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.designs.base import Design
@@ -85,9 +87,9 @@ def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
     sample = np.random.default_rng([seed, 1]).permutation(n)[: clustering.training_points(k)]
     centroids = clustering.train(vectors[sample], min(k, n), seed=seed)
     embeddings = InMemory(vectors)
-    clusters = clustering.cluster(embeddings.blocks, centroids)
+    clusters = cluster(embeddings.blocks, centroids)
     plan = Plan(n, k, size, None).limited_to(n)
-    return Groundwork(None, BadRecords("fail"), {}, plan, embeddings, clusters, None, None, 0, (), 0)
+    return Groundwork(None, BadRecords("fail"), plan, cast(Any, embeddings), clusters, None, ())
 
 
 def designed(
@@ -100,26 +102,6 @@ def designed(
     judgement = method.judge(known, everyone)
     order = laid.order if judgement.order is None else judgement.order
     return judgement, make_design(options, Frame(everyone), judgement.scores.values, order, laid.plan.size)
-
-
-class InMemory:
-    """Embeddings of an array."""
-
-    def __init__(self, vectors: np.ndarray) -> None:
-        self._vectors = vectors
-
-    def sample(self, size: int, rng: np.random.Generator, advance: object) -> np.ndarray:
-        """See Embeddings.sample."""
-        return self._vectors[rng.choice(len(self._vectors), min(size, len(self._vectors)), replace=False)]
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """See Embeddings.take."""
-        return self._vectors[positions]
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """See Embeddings.blocks."""
-        step = clustering.BLOCK
-        return (self._vectors[at : at + step] for at in range(0, len(self._vectors), step))
 
 
 def embed_minilm(texts: list[str]) -> np.ndarray:

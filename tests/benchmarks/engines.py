@@ -19,9 +19,10 @@ from typing import Any
 from tests.benchmarks.common import TITHE, Table, cost
 from tests.benchmarks.precomputed import K, has_room, write_corpus
 from tithe.embedders.registry import make_encoder
-from tithe.selection.engines.engine import InParts
+from tithe.selection.engines.executor import InProcess, nothing
 from tithe.selection.options import Options
 from tithe.selection.pipeline import select
+from tithe.selection.stages import Advance
 
 SIZES = (1_000_000, 10_000_000)
 
@@ -77,7 +78,7 @@ def _through_ray(corpus: Path, n: int) -> dict[str, object]:
         engine="ray",
         force=True,
     )
-    select(options, make_encoder(options.encoder), engine=InParts(counted))
+    select(options, make_encoder(options.encoder), executor=counted)
     shutil.rmtree(corpus.with_name("work"))
     return {
         "vectors": n,
@@ -92,40 +93,45 @@ class _Shared:
     value: Any
 
 
-class Counted:
-    """See Executor: in this process, while the bytes are counted that would go through Ray."""
+class Counted(InProcess):
+    """In this process, while the bytes are counted that would go through Ray."""
+
+    remote = True
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls = self.moved = self.shared = 0
 
     def share(self, value: Any) -> Any:
-        """See Executor."""
         self.shared += _size(value)
         return _Shared(value)
 
-    def start(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """See Executor."""
-        own = [argument for argument in arguments if not isinstance(argument, _Shared)]
-        given = [argument.value if isinstance(argument, _Shared) else argument for argument in arguments]
-        result = function(*given)
-        self.calls += 1
-        self.moved += _size((function, own)) + _size(result)
-        return result
-
-    def result(self, started: Any) -> Any:
-        """See Executor."""
-        return started
-
-    def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        """See Executor."""
-        return (self.start(function, *arguments) for arguments in calls)
+    def map(
+        self,
+        function: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        advance: Advance = nothing,
+        worth: Callable[[Any], int] = lambda result: 0,
+    ) -> Iterator[Any]:
+        for arguments in calls:
+            own = [argument for argument in arguments if not isinstance(argument, _Shared)]
+            given = [argument.value if isinstance(argument, _Shared) else argument for argument in arguments]
+            found = function(*given, advance=nothing)
+            self.calls += 1
+            self.moved += _size((function, own)) + _size(found)
+            advance(worth(found))
+            yield found
 
     def with_workers(
-        self, tool: Any, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
+        self,
+        tool: Any,
+        function: Callable[..., Any],
+        calls: Iterable[tuple[Any, ...]],
+        advance: Advance = nothing,
+        worth: Callable[[Any], int] = lambda result: 0,
     ) -> Iterator[tuple[int, Any]]:
-        """See Executor."""
-        for number, (about, *others) in enumerate(calls):
-            yield number, self.start(function, about, tool, *others)
+        given = ((about, tool, *others) for about, *others in calls)
+        return enumerate(self.map(function, given, advance, worth))
 
 
 def _size(value: Any) -> int:

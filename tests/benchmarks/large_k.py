@@ -17,8 +17,9 @@ import numpy as np
 
 from tests.benchmarks.common import Table
 from tests.benchmarks.precomputed import made_vectors
+from tests.clusters import cluster
 from tithe.selection.blas import load_faiss
-from tithe.selection.clustering import BLOCK, cluster, train, training_points
+from tithe.selection.clustering import BLOCK, train, training_points
 from tithe.selection.nearest import search_all
 from tithe.selection.parallel import workers
 

@@ -122,7 +122,7 @@ def _made(records: int, k: int, rng: np.random.Generator) -> Groundwork:
     clusters = Clustering(labels, squared_distances, centres, vectors, 0.0)
     plan = Plan(records, k, records // 100, None)
     nothing: Any = None
-    return Groundwork(None, BadRecords("fail"), {}, plan, nothing, clusters, None, None, 0, (), 0)
+    return Groundwork(None, BadRecords("fail"), plan, nothing, clusters, None, ())
 
 
 def _forget_peak() -> None:

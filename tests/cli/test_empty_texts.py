@@ -9,8 +9,7 @@ import pytest
 
 from tests.conftest import Tithe, make_records, write_jsonl
 from tithe.embedders.registry import make_encoder
-from tithe.selection.engines.engine import InParts
-from tithe.selection.engines.executor import Serial
+from tithe.selection.engines.executor import InProcess
 from tithe.selection.options import Options
 from tithe.selection.pipeline import select
 
@@ -57,10 +56,8 @@ def test_a_field_that_was_named_is_read_however_many_are_empty(tithe: Tithe, tmp
 def test_parts_say_the_same_together(corpus: Path, tmp_path: Path, part_bytes: int) -> None:
     for output in ("s.jsonl", "found-again.jsonl"):
         told: list[str] = []
-        options = Options(
-            inputs=(str(corpus),), output=tmp_path / output, work_dir=tmp_path / "w", size=40, engine="ray"
-        )
-        (made,) = select(options, make_encoder("lexical"), engine=InParts(Serial(), part_bytes), notify=told.append)
+        options = Options(inputs=(str(corpus),), output=tmp_path / output, work_dir=tmp_path / "w", size=40)
+        (made,) = select(options, make_encoder("lexical"), executor=InProcess(part_bytes), notify=told.append)
         assert told.count(TOLD) == 1
         assert made.manifest["text"]["empty"] == 80
 

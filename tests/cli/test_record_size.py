@@ -21,8 +21,7 @@ from tithe.embedders.registry import make_encoder
 from tithe.selection import encode
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus import compression as compression_module
-from tithe.selection.engines.engine import InParts
-from tithe.selection.engines.executor import Serial
+from tithe.selection.engines.executor import InProcess
 from tithe.selection.engines.parts import cut
 from tithe.selection.errors import TitheError
 from tithe.selection.options import Options
@@ -149,14 +148,14 @@ def test_parts_of_a_file_name_the_line_too(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_bytes(CONTENT)
     for policy in ("fail", "skip"):
         options = Options(
-            inputs=(str(tmp_path / "c.jsonl"),), output=tmp_path / "s.jsonl", work_dir=tmp_path / "w", engine="ray",
+            inputs=(str(tmp_path / "c.jsonl"),), output=tmp_path / "s.jsonl", work_dir=tmp_path / "w",
             size=60, max_record_size=4096, on_bad_record=policy,
         )  # fmt: skip
         if policy == "fail":
             with pytest.raises(TitheError, match=rf"c\.jsonl, line 31: {SAID}"):
-                select(options, make_encoder("lexical"), engine=InParts(Serial(), 1500))
+                select(options, make_encoder("lexical"), executor=InProcess(1500))
         else:
-            (made,) = select(options, make_encoder("lexical"), engine=InParts(Serial(), 1500))
+            (made,) = select(options, make_encoder("lexical"), executor=InProcess(1500))
             assert made.manifest["bad_records"]["count"] == 1
             assert [record["id"] for record in read_jsonl(tmp_path / "s.jsonl")] == [r["id"] for r in SMALL]
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from tests.clusters import cluster
 from tithe.selection import cells
 from tithe.selection.cells import CellSearch, make_hinted_search, make_search
-from tithe.selection.clustering import BLOCK, cluster, train
+from tithe.selection.clustering import BLOCK, train
 from tithe.selection.nearest import search_all
 
 TOLERANCE = 0.01
@@ -116,7 +117,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     script = (
         "import hashlib, numpy as np\n"
         "from tithe.selection import cells\n"
-        "from tithe.selection.clustering import train, cluster, BLOCK\n"
+        "from tests.clusters import cluster\nfrom tithe.selection.clustering import train, BLOCK\n"
         "cells.LARGE = 400\n"
         "rng = np.random.default_rng(0)\n"
         "x = rng.standard_normal((100, 48), dtype=np.float32)[rng.integers(100, size=20_000)]\n"

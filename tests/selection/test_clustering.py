@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.clusters import cluster
 from tithe.selection.blas import load_faiss
 from tithe.selection.clustering import (
     BLOCK,
     Clustering,
-    cluster,
     train,
     training_searches,
     training_visits,
@@ -100,7 +100,7 @@ def test_the_number_of_threads_changes_no_bit(kernel: str) -> None:
         pytest.skip("this CPU has no AVX-512")
     script = (
         "import hashlib, numpy as np\n"
-        "from tithe.selection.clustering import train, cluster, BLOCK\n"
+        "from tests.clusters import cluster\nfrom tithe.selection.clustering import train, BLOCK\n"
         "x = np.random.default_rng(0).standard_normal((40_000, 96), dtype=np.float32)\n"
         "c = cluster(lambda: (x[i:i + BLOCK] for i in range(0, len(x), BLOCK)), train(x, 100, seed=0))\n"
         "h = hashlib.sha256(c.labels.tobytes() + c.squared_distances.tobytes() + c.centres.tobytes())\n"

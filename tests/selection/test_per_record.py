@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +23,6 @@ from tithe.selection.frame.candidates import Candidates
 from tithe.selection.per_record import Constant, Derived, Few, PerRecord, cumulated, extremes, located, total, totals
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import distances_to_the_power, score
-from tithe.selection.spilled import Spilled
 
 sizes = st.integers(1, 200)
 block_sizes = st.integers(5, 60)
@@ -297,29 +294,6 @@ def test_all_subsets_of_distinct_numbers_are_equally_likely(size: int) -> None:
     assert len(found) == subsets
     p = 1 / subsets
     assert np.abs(np.array(list(found.values())) / 6000 - p).max() < 4.5 * np.sqrt(p * (1 - p) / 6000)
-
-
-@given(st.integers(1, 100), block_sizes, st.integers(1, 40), st.data())
-def test_what_is_spilled_comes_back(n: int, block: int, piece: int, data: st.DataObject) -> None:
-    values = np.arange(n, dtype=np.float32) / 3
-    spilled = Spilled(np.float32, None)
-    for start in range(0, n, piece):
-        spilled.append(values[start : start + piece].astype(np.float64))
-    at = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1)))), np.int64)
-    with blocks_of(block):
-        assert len(spilled) == n
-        np.testing.assert_array_equal(spilled[at], values[at])
-        np.testing.assert_array_equal(spilled[n // 3 : n], values[n // 3 :])
-
-
-def test_what_is_spilled_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else None
-    spilled = Spilled(np.int32, tmp_path)
-    spilled.append(np.arange(10))
-    assert list(tmp_path.iterdir()) == []
-    del spilled
-    gc.collect()
-    assert before is None or len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_quantities_can_be_constant_or_derived() -> None:

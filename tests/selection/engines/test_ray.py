@@ -27,7 +27,13 @@ from tithe.selection.engines import grpc_server
 
 ray = pytest.importorskip("ray", reason="the engine ray needs the extra ray")
 
-MAIN = "from tithe.cli.main import main; main()"
+# Small partitions, so that a small corpus has several.
+MAIN = """
+from tithe.cli.main import main
+from tithe.selection.engines import ray_cluster
+ray_cluster.PARTITION_BYTES = 10_000
+main()
+"""
 
 # What libraries that Ray loads warn of is none of ours.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -368,6 +374,7 @@ IMPATIENT = """
 from tithe.cli.main import main
 from tithe.selection.engines import grpc_server, ray_cluster
 ray_cluster._PATIENCE, ray_cluster._LOOK, grpc_server._PATIENCE = 1.0, 0.1, 2.0
+ray_cluster.PARTITION_BYTES = 10_000
 main()
 """
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.benchmarks.corpora import InMemory
 from tithe.selection.frame import near
 from tithe.selection.frame.near import leaders_of, merge_near
 
@@ -43,7 +42,7 @@ def test_copies_move_within_clusters_and_none_is_lost() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near, "_TOGETHER", 1000)
         seen: list[int] = []
-        merge_near(copies, InMemory(vectors), labels, 0.95, preferred, seen.append)
+        merge_near(copies, vectors.__getitem__, labels, 0.95, preferred, seen.append)
     assert sum(seen) == 4000
     assert (np.bincount(labels, copies, 9) == np.bincount(labels, before, 9)).all()
     assert (copies[before == 0] == 0).all() and (copies[preferred] > 0).all()
@@ -53,5 +52,5 @@ def test_copies_move_within_clusters_and_none_is_lost() -> None:
 def test_a_vector_of_zeros_is_like_no_other() -> None:
     copies = np.ones(4, np.uint32)
     vectors = np.array([[0, 0], [0, 0], [1, 0], [2, 0]], np.float32)
-    merge_near(copies, InMemory(vectors), np.zeros(4, np.int32), 0.5, np.empty(0, np.int64))
+    merge_near(copies, vectors.__getitem__, np.zeros(4, np.int32), 0.5, np.empty(0, np.int64))
     assert copies.tolist() == [1, 1, 2, 0]
