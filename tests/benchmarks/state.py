@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.common import SHIPPED, Table
+from tests.clusters import InMemory
 from tithe.selection.appraisal import Appraisal
 from tithe.selection.bad_records import BadRecords
 from tithe.selection.choose import validation_positions
@@ -121,7 +122,7 @@ def _made(records: int, k: int, rng: np.random.Generator) -> Groundwork:
     vectors = rng.standard_normal((k, DIMENSIONS), dtype=np.float32)
     clusters = Clustering(labels, squared_distances, centres, vectors, 0.0)
     plan = Plan(records, k, records // 100, None)
-    nothing: Any = None
+    nothing: Any = InMemory(np.empty((0, DIMENSIONS), np.float32))  # no vector is looked at
     return Groundwork(None, BadRecords("fail"), plan, nothing, clusters, None, ())
 
 
