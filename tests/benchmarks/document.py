@@ -14,12 +14,15 @@ DOCUMENT = Path(__file__).with_name("README.md")
 
 
 def written(document: str, name: str, part: str) -> str:
-    """The document with the part of one benchmark replaced, or with a new section at its end."""
+    """The document with the part of one benchmark in its place: that of its last run, or else first in its section."""
     part = f"<!-- measured: {name} -->\n{part}\n<!-- end: {name} -->\n"
-    found = re.compile(rf"<!-- measured: {name} -->\n.*?<!-- end: {name} -->\n", re.DOTALL)
-    if found.search(document):
-        return found.sub(lambda _: part, document)
-    return f"{document.rstrip()}\n\n## `{name}`\n\n{part}"
+    last = re.compile(rf"<!-- measured: {name} -->\n.*?<!-- end: {name} -->\n", re.DOTALL)
+    if last.search(document):
+        return last.sub(lambda _: part, document)
+    heading = f"## `{name}`\n\n"
+    if heading not in document:
+        return f"{document.rstrip()}\n\n{heading}{part}"
+    return document.replace(heading, f"{heading}{part}\n")
 
 
 def measured(description: str, tables: list[list[dict[str, Any]]], *, machine: str, day: str, command: str) -> str:
