@@ -1,4 +1,7 @@
-"""The picture in README.md: the top of a page of `tithe report`, as Chromium shows it, in few colours."""
+"""The picture in README.md: the top of a page of `tithe report`, as Chromium shows it, in few colours.
+
+After the commands of the README: `python tests/demo/picture.py report.html .github/report.png`.
+"""
 
 from __future__ import annotations
 
