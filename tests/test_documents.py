@@ -178,6 +178,7 @@ def test_what_is_alike_and_what_is_not() -> None:
         ("a\n", "a\nb\n"),
         ("a\nb\n", "a\n"),
         ("a\n...\nc\n", "a\nb\n"),
+        ("a\n...\nc\n", "a\nc\nd\n"),
         ("", "x\n"),
     ):
         with pytest.raises(AssertionError):
