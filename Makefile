@@ -27,6 +27,7 @@ man: .venv/installed
 	$(BIN)/python -m tithe.cli.man > build/tithe.1
 
 # TITHE_DATA names a folder with the corpora that the benchmarks read (t0.parquet and so on); without it they skip.
+# To put one's tables into tests/benchmarks/README.md: .venv/bin/python -m tests.benchmarks NAME --write
 bench: .venv/developed
 	$(BIN)/python -m tests.benchmarks
 

@@ -78,7 +78,7 @@ TRAINERS: dict[str, Trainer] = {
             "seen in 5.23.0",
             ("column", *_UNWEIGHTED),
             "Trainer silently drops the column, unless remove_unused_columns=False and compute_loss multiplies by it "
-            "(the README shows how)",
+            "(cli/README.md shows how)",
         ),
         Trainer(
             "ms-swift",

@@ -1,7 +1,7 @@
 """`make bench`: runs the benchmarks named on the command line, or all; tables and plots go to build/benchmarks.
 
-With --quick, those that have a short form, from fewer draws. With --readme, nothing is run: the tables of build/benchmarks
-are put into README.md, between the markers that name them.
+With --quick, those that have a short form, from fewer draws. With --write, the tables of each benchmark that ran go into
+tests/benchmarks/README.md as well, in the place of those of its last run, with the machine, the day and the command.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import re
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 from tests.benchmarks.common import RESULTS, machine
+from tests.benchmarks.document import DOCUMENT, markdown, measured, written
 from tests.benchmarks.plots import plot
 
 NAMES = (
@@ -41,56 +41,38 @@ NAMES = (
     "append",
 )
 
-_MARKED = re.compile(r"(<!-- table (\w+) (\d+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    if asked.readme:
-        _fill_readme(Path("README.md"))
-        return
     RESULTS.mkdir(parents=True, exist_ok=True)
     print(machine())
     for name in asked.names or NAMES:
-        module = importlib.import_module(f"tests.benchmarks.{name}")
-        run = getattr(module, "run_quick", None) if asked.quick else module.run
-        if run is None:
-            continue
-        print(f"\n## {name}\n\n{module.__doc__}\n", flush=True)
-        tables = run()
-        if not asked.quick:
-            (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), "tables": tables}, indent=2))
-        text = "\n\n".join(_markdown(table) for table in tables) or "skipped: TITHE_DATA is not set"
-        (RESULTS / f"{name}{'-quick' if asked.quick else ''}.md").write_text(text + "\n")
-        plot(name, tables, RESULTS)
-        print(text, flush=True)
-    print(f"\nwritten to {Path(RESULTS)}")
+        _run(name, quick=asked.quick, write=asked.write)
+    print(f"\nwritten to {Path(RESULTS)}" + (f" and {DOCUMENT}" if asked.write else ""))
 
 
-def _fill_readme(readme: Path) -> None:
-    def table(marker: re.Match[str]) -> str:
-        tables = json.loads((RESULTS / f"{marker[2]}.json").read_text())["tables"]
-        return f"{marker[1]}{_markdown(tables[int(marker[3])])}\n{marker[4]}"
-
-    readme.write_text(_MARKED.sub(table, readme.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _markdown(table: list[dict[str, Any]]) -> str:
-    keys = list(table[0])
-    lines = ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
-    lines += ["| " + " | ".join(_cell(row[key]) for key in keys) + " |" for row in table]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _run(name: str, *, quick: bool, write: bool) -> None:
+    module = importlib.import_module(f"tests.benchmarks.{name}")
+    run = getattr(module, "run_quick", None) if quick else module.run
+    if run is None:
+        return
+    print(f"\n## {name}\n\n{module.__doc__}\n", flush=True)
+    tables = run()
+    if not quick:
+        (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), "tables": tables}, indent=2))
+    text = "\n\n".join(map(markdown, tables)) or "skipped: TITHE_DATA is not set"
+    (RESULTS / f"{name}{'-quick' if quick else ''}.md").write_text(text + "\n")
+    plot(name, tables, RESULTS)
+    print(text, flush=True)
+    if write and tables:
+        command = f"python -m tests.benchmarks {name}{' --quick' if quick else ''} --write"
+        part = measured(module.__doc__ or "", tables, machine=machine(), day=str(date.today()), command=command)
+        DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8"), name, part), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's Trainer heeds the weights, and training with them serves the whole corpus better than without."""
+"""The manual's Trainer heeds the weights, and training with them serves the whole corpus better than without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes of the README, run as far as they can be here: Makefile and DVC for real, of the others the commands."""
+"""The recipes, run as far as they can be here: Makefile and DVC for real, of the others the commands."""
 
 from __future__ import annotations
 
