@@ -7,7 +7,7 @@ from tithe.selection.embedded import Encoder
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.marks import check_marked_fields
 from tithe.selection.groundwork import find_text_rule
-from tithe.selection.losses import LossSource
+from tithe.selection.losses.base import LossSource
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, check_apart
 from tithe.selection.subset import check_writable

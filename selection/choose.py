@@ -16,16 +16,19 @@ from tithe.selection.designs.sampling import Sample
 from tithe.selection.distinct import distinct
 from tithe.selection.frame.frame import Frame
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.losses import LossRequest, LossSource, make_loss_source
+from tithe.selection.losses import make_loss_source
+from tithe.selection.losses.base import LossRequest, LossSource
 from tithe.selection.losses.ledger import Ledger
 from tithe.selection.manifest import Outcome
 from tithe.selection.methods.base import Judgement
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
-from tithe.selection.shapes import replicated, resampled, scaled
+from tithe.selection.shapes import scaled
 from tithe.selection.stages import Stages
 from tithe.selection.streams import Stream, generator
 from tithe.selection.validation import Validation
+from tithe.selection.weight_shapes.base import Copying
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 from tithe.selection.weights import tempered
 
 Notify = Callable[[str], object]
@@ -119,16 +122,17 @@ def repeats(
 ) -> npt.NDArray[np.int64] | None:
     """How often each selected record comes, where records stand for the weights. Those of a cluster make up for each
     other. Of a budget of tokens, there are as many lines as have so many."""
+    shape = WEIGHT_SHAPES[options.shape]()
+    if not shape.repeats_records:
+        return None
     rng = generator(options.seed, Stream.COPIES, given=sample.positions.tobytes())
-    if options.shape == "replicate":
-        alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
-        tokens = None
-        if ground.tokens is not None:
-            assert options.tokens is not None
-            tokens = ground.tokens[sample.positions].astype(np.float64)
-            lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ tokens), 1.0)))
-        return replicated(weights, lines, alike, rng, tokens)
-    return resampled(weights, lines, rng) if options.shape == "resample" else None
+    alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
+    tokens = None
+    if ground.tokens is not None:
+        assert options.tokens is not None
+        tokens = ground.tokens[sample.positions].astype(np.float64)
+        lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ tokens), 1.0)))
+    return shape.repeats(Copying(weights, lines, alike, tokens), rng)
 
 
 def loss_source(options: Options, spec: str) -> LossSource:

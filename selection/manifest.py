@@ -25,6 +25,7 @@ from tithe.selection.options import Options
 from tithe.selection.parallel import ordered_map
 from tithe.selection.per_record import Derived, total
 from tithe.selection.tokens import describe_counting
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 from tithe.selection.weights import summarize
 
 SCHEMA_VERSION = 2
@@ -161,7 +162,7 @@ def _shape(options: Options, outcome: Outcome) -> dict[str, Any]:
     return {
         "weights_as": options.shape,
         "weight_scale": options.scale,
-        "weight_column": options.weight_column if options.shape == "column" else None,
+        "weight_column": WEIGHT_SHAPES[options.shape]().column(options.weight_column),
         "lines": outcome.lines,
         "records": len(held),
         "most_copies": int(held.max()),

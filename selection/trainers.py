@@ -26,14 +26,9 @@ Where that was seen, in the releases named below (paths within the released pack
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from tithe.selection.shapes import WeightsAs, WeightScale
-
-TrainerName = Literal["trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn"]
 
 # Without weights; the first is the best.
-_UNWEIGHTED: tuple[WeightsAs, ...] = ("replicate", "resample", "none")
+_UNWEIGHTED: tuple[str, ...] = ("replicate", "resample", "none")
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,11 @@ class Trainer:
     name: str
     checked: str
     """The release in which this was seen, or how else it is known."""
-    shapes: tuple[WeightsAs, ...]
-    """Those that it does not drop or cancel, the preferred first."""
+    shapes: tuple[str, ...]
+    """Names of WEIGHT_SHAPES: those that it does not drop or cancel, the preferred first."""
     note: str
     """What the user must know or do."""
-    scale: WeightScale = "mean"
+    scale: str = "mean"
     """Of weights in a column."""
     reads: str | None = None
     """The only suffix it reads."""
@@ -55,10 +50,10 @@ class Trainer:
     """The only name that it knows."""
 
     @property
-    def weights_as(self) -> WeightsAs:
+    def weights_as(self) -> str:
         return self.shapes[0]
 
-    def notice(self, shape: WeightsAs) -> str:
+    def notice(self, shape: str) -> str:
         """A line for the user, who gets weights in this shape."""
         fits = shape == self.weights_as or self.weights_as in _UNWEIGHTED
         return f"for {self.name} ({self.checked}): {self.note if fits else 'the file has no weights, as you asked'}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -14,8 +15,13 @@ import numpy.typing as npt
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.compression import chunks
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.reader import Reader
+from tithe.selection.corpus.storage import open_binary
 
 Numbers = npt.NDArray[np.int64]
+
+# Bytes within which a line must end for the next one to be entered.
+_LINE = 4 << 20
 
 
 class JsonlBatch:
@@ -58,6 +64,28 @@ class JsonlBatch:
         if self._records is not None:
             chosen._records = [self._records[i] for i in positions]
         return chosen
+
+
+class JsonlReader(Reader):
+    """Read from its beginning; where it is plain, it can be entered at any line."""
+
+    def read(self, file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[JsonlBatch]:
+        return read_jsonl(file, first_row)
+
+    def places(self, file: InputFile, count: int) -> Iterable[InputFile]:
+        if file.compression is not None and file.spooled is None:
+            return [file]
+        return [replace(file, part=part) for part in pairwise([*_starts(file, count), file.size])]
+
+
+def _starts(file: InputFile, count: int) -> list[int]:
+    """Where lines begin, near places evenly apart."""
+    try:
+        with open_binary(file.readable) as lines:
+            found = {start_of_line(lines, at, within=_LINE) for at in range(0, file.size, file.size // count + 1)}
+    except OSError as error:
+        raise file.unreadable(error, "cannot be read") from error
+    return sorted(start for start in found if start is not None and start < file.size)
 
 
 def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.footer import Footer, read_dictionary_size, read_footer
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.reader import Reader, evenly_apart
 from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 from tithe.selection.parallel import chained, workers
@@ -111,6 +113,28 @@ class ParquetBatch:
 
 # What to_pylist raises for strings that are no UTF-8, dates beyond Python's, nanoseconds, time zones nobody knows.
 _NO_PYTHON_VALUE = (ValueError, OverflowError, pa.ArrowException)
+
+
+class ParquetReader(Reader):
+    """Only the columns asked for are read, and of a few records only their row groups."""
+
+    streams = False
+    has_schema = True
+
+    def schema(self, file: InputFile) -> tuple[pa.Schema, int]:
+        return parquet_schema(file)
+
+    def read(self, file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[ParquetBatch]:
+        return read_parquet(file, first_row, fields)
+
+    def take(
+        self, file: InputFile, first_row: int, rows: Numbers, fields: Collection[str] | None
+    ) -> Iterator[ParquetBatch]:
+        return take_parquet(file, first_row, rows, fields)
+
+    def places(self, file: InputFile, count: int) -> Iterable[InputFile]:
+        groups = evenly_apart(len(read_footer(file).group_rows), count)
+        return [replace(file, part=(group, group + 1)) for group in groups]
 
 
 def parquet_schema(file: InputFile) -> tuple[pa.Schema, int]:

@@ -9,8 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs import variance
-from tithe.selection.designs.sampling import Sample, draw_pivotal, inverses, open_masses
+from tithe.selection.designs.sampler import Sampler
+from tithe.selection.designs.sampling import (
+    ClustersElsewhere,
+    Sample,
+    draw_pivotal,
+    inclusion_probabilities,
+    inverses,
+    open_masses,
+)
+from tithe.selection.frame.frame import Frame
+from tithe.selection.order import RandomKeys, stable_order
 from tithe.selection.per_record import Derived, PerRecord, totals
+from tithe.selection.streams import Stream, entropy
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -84,3 +95,21 @@ class SimpleDesign(PivotalDesign):
         mass = of_each_probe(lambda pi: pi * (1 - pi))
         ratio = float(complement @ losses) / float(mass.sum()) if mass.any() else 0.0
         return np.maximum(losses**2 * inverse - 2 * ratio * losses * complement + ratio**2 * mass, 0.0)
+
+
+class Pivotal(Sampler):
+    """Spread over the clusters."""
+
+    spreads = True
+
+    def design(self, scores: PerRecord, order: PerRecord, size: int, frame: Frame, *, seed: int) -> PivotalDesign:
+        return PivotalDesign(inclusion_probabilities(scores, size, frame.certain, frame.candidates), order, size)
+
+
+class Simple(Sampler):
+    """Whatever the clusters."""
+
+    def design(self, scores: PerRecord, order: PerRecord, size: int, frame: Frame, *, seed: int) -> SimpleDesign:
+        keys = RandomKeys(len(frame.candidates), entropy(seed, Stream.ORDER, given=frame.given))
+        no_order = order.shuffled(keys) if isinstance(order, ClustersElsewhere) else stable_order(keys)
+        return SimpleDesign(inclusion_probabilities(scores, size, frame.certain, frame.candidates), no_order, size)
