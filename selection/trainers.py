@@ -59,63 +59,62 @@ class Trainer:
         return f"for {self.name} ({self.checked}): {self.note if fits else 'the file has no weights, as you asked'}"
 
 
-TRAINERS: dict[str, Trainer] = {
-    trainer.name: trainer
-    for trainer in (
-        Trainer(
-            "trl",
-            "seen in 1.16.0",
-            _UNWEIGHTED,
-            "SFTTrainer silently drops columns it does not know, weights among them: the file has none",
-        ),
-        Trainer(
-            "transformers",
-            "seen in 5.23.0",
-            ("column", *_UNWEIGHTED),
-            "Trainer silently drops the column, unless remove_unused_columns=False and compute_loss multiplies by it "
-            "(the README shows how)",
-        ),
-        Trainer(
-            "ms-swift",
-            "seen in 4.6.0",
-            ("loss-scale", *_UNWEIGHTED),
-            "say --is_binary_loss_scale false, or it takes every weight for 1; the end of a turn keeps the weight 1",
-        ),
-        Trainer(
-            "llama-factory",
-            "seen in 0.9.5",
-            _UNWEIGHTED,
-            "it drops weights, and v1 divides by those of the micro-batch, which cancels them: the file has none",
-        ),
-        Trainer(
-            "axolotl",
-            "seen in 0.19.0",
-            _UNWEIGHTED,
-            "it takes a weight for 0 or not 0, and drops other columns: the file has none; "
-            "leave dataset_exact_deduplication off, it would remove the copies",
-        ),
-        Trainer(
-            "fireworks",
-            "by its documentation, not tried",
-            ("column", *_UNWEIGHTED),
-            "it multiplies the loss of an example by 'weight', which every line has",
-            reads=".jsonl",
-            weight_column="weight",
-        ),
-        Trainer(
-            "openai",
-            "by its API description 2.3.0, not tried",
-            _UNWEIGHTED,
-            "the weight of a message is 0 or 1 there: the file has none",
-            reads=".jsonl",
-        ),
-        Trainer(
-            "sklearn",
-            "tried with 1.9.1",
-            ("column", *_UNWEIGHTED),
-            "give the column to fit() as sample_weight; together they are the number of records, so that C and other "
-            "penalties mean what they mean on all of them",
-            scale="sum",
-        ),
-    )
-}
+_TRAINERS = (
+    Trainer(
+        "trl",
+        "seen in 1.16.0",
+        _UNWEIGHTED,
+        "SFTTrainer silently drops columns it does not know, weights among them: the file has none",
+    ),
+    Trainer(
+        "transformers",
+        "seen in 5.23.0",
+        ("column", *_UNWEIGHTED),
+        "Trainer silently drops the column, unless remove_unused_columns=False and compute_loss multiplies by it "
+        "(the README shows how)",
+    ),
+    Trainer(
+        "ms-swift",
+        "seen in 4.6.0",
+        ("loss-scale", *_UNWEIGHTED),
+        "say --is_binary_loss_scale false, or it takes every weight for 1; the end of a turn keeps the weight 1",
+    ),
+    Trainer(
+        "llama-factory",
+        "seen in 0.9.5",
+        _UNWEIGHTED,
+        "it drops weights, and v1 divides by those of the micro-batch, which cancels them: the file has none",
+    ),
+    Trainer(
+        "axolotl",
+        "seen in 0.19.0",
+        _UNWEIGHTED,
+        "it takes a weight for 0 or not 0, and drops other columns: the file has none; "
+        "leave dataset_exact_deduplication off, it would remove the copies",
+    ),
+    Trainer(
+        "fireworks",
+        "by its documentation, not tried",
+        ("column", *_UNWEIGHTED),
+        "it multiplies the loss of an example by 'weight', which every line has",
+        reads=".jsonl",
+        weight_column="weight",
+    ),
+    Trainer(
+        "openai",
+        "by its API description 2.3.0, not tried",
+        _UNWEIGHTED,
+        "the weight of a message is 0 or 1 there: the file has none",
+        reads=".jsonl",
+    ),
+    Trainer(
+        "sklearn",
+        "tried with 1.9.1",
+        ("column", *_UNWEIGHTED),
+        "give the column to fit() as sample_weight; together they are the number of records, so that C and other "
+        "penalties mean what they mean on all of them",
+        scale="sum",
+    ),
+)
+
+TRAINERS = {trainer.name: trainer for trainer in _TRAINERS}
