@@ -34,11 +34,10 @@ class ColumnEncoder:
         return cls(request.argument)
 
     def identity(self) -> Mapping[str, Any]:
-        """See RecordEncoder."""
         return {"name": "column", "field": self.field}
 
     def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
-        """See RecordEncoder.lookup. Raises UnusableRecords for what is no list of that many numbers."""
+        """Raises UnusableRecords for what is no list of that many numbers."""
         lists = values[self.field]
         if isinstance(lists, pa.Array | pa.ChunkedArray):
             return self._from_arrow(lists)

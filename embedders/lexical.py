@@ -75,16 +75,13 @@ class LexicalEncoder:
 
     @property
     def fit_records(self) -> int:
-        """See FittedEncoder."""
         return FIT_RECORDS
 
     @property
     def fit_characters(self) -> int:
-        """See FittedEncoder."""
         return FIT_CHARACTERS
 
     def recipe(self) -> Mapping[str, Any]:
-        """See FittedEncoder.recipe."""
         return {"name": "lexical", "version": VERSION, "dimensions": self._dimensions}
 
     @classmethod

@@ -45,7 +45,6 @@ class NpyEncoder:
         return cls(Path(request.argument))
 
     def identity(self) -> Mapping[str, Any]:
-        """See RecordEncoder."""
         digest = hashlib.sha256()
         with open_regular(self._path) as file:
             while chunk := file.read(1 << 20):
@@ -53,7 +52,6 @@ class NpyEncoder:
         return {"name": "npy", "sha256": digest.hexdigest()}
 
     def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
-        """See RecordEncoder.lookup."""
         first, last = int(rows[0]), int(rows[-1])
         if last >= self.rows:
             raise EncoderError(f"{self._path}: has fewer rows ({self.rows}) than the corpus has records")

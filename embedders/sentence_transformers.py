@@ -35,7 +35,7 @@ class SentenceTransformersEncoder:
         return cls(request.argument, device=request.device, batch_size=request.batch_size or 32)
 
     def identity(self) -> Mapping[str, Any]:
-        """See TextEncoder: the hash covers the weights and the layers' settings, wherever they came from."""
+        """The hash covers the weights and the layers' settings, wherever they came from."""
         model = self._model()
         digest = hashlib.sha256(repr(model).encode())
         for name, tensor in sorted(model.state_dict().items()):
@@ -51,7 +51,6 @@ class SentenceTransformersEncoder:
         }
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """See TextEncoder.encode."""
         vectors = self._model().encode(
             list(texts), batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
         )

@@ -83,17 +83,7 @@ def describe(
         "versions": versions(),
         "blas": blas.description(),
         "options": options.recorded(),
-        "inputs": [
-            {
-                "path": str(file.path),
-                "format": file.format,
-                "compression": file.compression,
-                "size": file.size,
-                "rows": rows,
-                "sha256": digest,
-            }
-            for file, rows, digest in zip(corpus.files, corpus.file_rows(), digests, strict=True)
-        ],
+        "inputs": _inputs(corpus, digests),
         "rows": corpus.row_count(),
         "bad_records": {
             "policy": ground.bad.policy,
@@ -134,6 +124,20 @@ def describe(
         "subset": _shape(options, outcome),
         "evidence": outcome.evidence,
     }
+
+
+def _inputs(corpus: Corpus, digests: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": str(file.path),
+            "format": file.format,
+            "compression": file.compression,
+            "size": file.size,
+            "rows": rows,
+            "sha256": digest,
+        }
+        for file, rows, digest in zip(corpus.files, corpus.file_rows(), digests, strict=True)
+    ]
 
 
 def _tokens(options: Options, outcome: Outcome) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import os
@@ -19,12 +20,21 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import make_records, write_jsonl
+from tithe.embedders.registry import BUILT_IN
+from tithe.selection.designs.registry import SAMPLERS
+from tithe.selection.exporters.registry import EXPORTERS
+from tithe.selection.input_formats import INPUT_FORMATS
+from tithe.selection.losses.registry import LOSSES
+from tithe.selection.methods.registry import METHODS
+from tithe.selection.trainers import TRAINERS
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("cli", "selection", "embedders")
 TEXT = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
-BLOCK = r"\n\n```python\n(.*?)```\n"
+# Of whole files; ruff formats what is marked as Python, and a line alone is none.
+FILE, LINES = r"\n\n```python\n(.*?)```\n", r"\n\n```\n(.*?)```\n"
 
 
 @dataclass(frozen=True)
@@ -37,13 +47,13 @@ class Step:
     @property
     def files(self) -> list[tuple[str, str]]:
         """New files, by their paths."""
-        return re.findall(rf"File `([^`]+)`:{BLOCK}", self.text, re.DOTALL)
+        return re.findall(rf"File `([^`]+)`:{FILE}", self.text, re.DOTALL)
 
     @property
     def lines(self) -> list[tuple[str, str, str, str]]:
         """Lines for files that exist: path, the list of which they are the last, or the text before which they come."""
         where = r"Line in `([^`]+)`, (?:the last of\s`([^`]+)`|before `([^`]+)`):"
-        return re.findall(rf"{where}{BLOCK}", self.text, re.DOTALL)
+        return re.findall(rf"{where}{LINES}", self.text, re.DOTALL)
 
     @property
     def command(self) -> list[str]:
@@ -210,3 +220,27 @@ def test_the_files_of_the_table_are_there() -> None:
     assert len(rows) == 12
     for path in re.findall(r"`([^`]+)`", table):
         assert (ROOT / path).exists(), path
+
+
+# Names that mean something else, too.
+AMBIGUOUS = {"auto", "file", "model", "none"}
+
+# Where a part of a large file may end.
+COMPARED = {"selection/engines/parts.py"}
+
+
+def test_nobody_asks_which_of_a_registry_it_is() -> None:
+    registries = (SAMPLERS, METHODS, WEIGHT_SHAPES, EXPORTERS, INPUT_FORMATS, LOSSES, BUILT_IN, TRAINERS)
+    names = {name for registry in registries for name in registry} - AMBIGUOUS
+    asked = {
+        f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+        if path.relative_to(ROOT).as_posix() not in COMPARED
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        for value in (side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side])
+        if isinstance(value, ast.Constant) and value.value in names
+    }
+    assert asked == set(), "let the class say it, so that another one can"

@@ -39,25 +39,22 @@ class JsonlBatch:
         return len(self.lines)
 
     def records(self) -> Sequence[dict[str, Any] | BadRecord]:
-        """See Batch.records: all fields are there."""
+        """All fields are there."""
         if self._records is None:
             self._records = [parse(line) if line else too_large(self._file.max_record_size) for line in self.lines]
         return self._records
 
     def invalid(self) -> Mapping[int, str]:
-        """See Batch.invalid."""
         return {i: record.reason for i, record in enumerate(self.records()) if isinstance(record, BadRecord)}
 
     def column(self, name: str) -> list[Any]:
-        """See Batch.column."""
         return [record.get(name) if isinstance(record, dict) else None for record in self.records()]
 
     def place(self, i: int) -> str:
-        """See Batch.place: the number of the physical line, from 1."""
+        """The number of the physical line, from 1."""
         return f"{self._file.path}, line {self._line_numbers[i] + _lines_before(self._file)}"
 
     def select(self, positions: Numbers) -> JsonlBatch:
-        """See Batch.select."""
         chosen = JsonlBatch(
             self._file, [self.lines[i] for i in positions], self._line_numbers[positions], self.rows[positions]
         )

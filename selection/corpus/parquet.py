@@ -65,7 +65,6 @@ class ParquetBatch:
         return len(self.rows)
 
     def records(self) -> Sequence[dict[str, Any] | BadRecord]:
-        """See Batch.records."""
         if not self.table.num_columns:
             return [{} for _ in self.rows]
         if not self._too_large:
@@ -89,19 +88,17 @@ class ParquetBatch:
         return record
 
     def invalid(self) -> Mapping[int, str]:
-        """See Batch.invalid: those that are too large, as long as nobody asks for the values as Python objects."""
+        """Those that are too large, as long as nobody asks for the values as Python objects."""
         return dict.fromkeys(self._too_large, too_large(self._file.max_record_size).reason)
 
     def column(self, name: str) -> Any:
-        """See Batch.column."""
         return self.table.column(name)
 
     def place(self, i: int) -> str:
-        """See Batch.place: the row in the file, from 0."""
+        """The row in the file, from 0."""
         return f"{self._file.path}, row {self._rows_in_file[i]}"
 
     def select(self, positions: Numbers) -> ParquetBatch:
-        """See Batch.select."""
         return ParquetBatch(
             self._file,
             taken(self.table, positions),

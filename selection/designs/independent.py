@@ -35,11 +35,9 @@ class IndependentChances:
     lottery: int
 
     def part(self, numbers: Positions) -> IndependentChances:
-        """See Chances."""
         return IndependentChances(self.shares[numbers], self.lottery)
 
     def forecast(self, values: Floats, *, population: int) -> float:
-        """See Chances."""
         return variance.independent_variance(values, self.shares, self.lottery, population=population)
 
 
@@ -54,16 +52,13 @@ class IndependentDesign:
         self._lottery = draws - len(certain)
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """See Design."""
         return draw_independent(self._scores, self.size, rng, self._certain)
 
     def inclusion(self, positions: Positions) -> Floats:
-        """See Design."""
         certain = np.isin(positions, self._certain)
         return np.where(certain, 1.0, included(self._shares[positions], self._lottery))
 
     def chances(self, positions: Positions) -> IndependentChances:
-        """See Design."""
         return IndependentChances(self._shares[positions], self._lottery)
 
     def forecast_from_probes(self, nearest: PerRecord, losses: Floats, left_out: Floats) -> Floats:

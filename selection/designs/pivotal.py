@@ -35,11 +35,9 @@ class PivotalChances:
     places: Floats
 
     def part(self, numbers: Positions) -> PivotalChances:
-        """See Chances."""
         return PivotalChances(self.probabilities[numbers], self.places[numbers])
 
     def forecast(self, values: Floats, *, population: int) -> float:
-        """See Chances."""
         return variance.pivotal_variance(values, self.probabilities, self.places, population=population)
 
 
@@ -54,15 +52,12 @@ class PivotalDesign:
     size: int
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """See Design."""
         return draw_pivotal(self.probabilities, self.order, rng)
 
     def inclusion(self, positions: Positions) -> Floats:
-        """See Design."""
         return self.probabilities[positions]
 
     def chances(self, positions: Positions) -> PivotalChances:
-        """See Design."""
         masses = open_masses(self.probabilities, self.order)
         return PivotalChances(self.probabilities[positions], variance.places_in_order(masses, self.order, positions))
 

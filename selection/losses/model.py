@@ -103,7 +103,7 @@ class ModelLoss(LossSource):
         return np.array([checked_loss(float(loss), what, place) for loss, place in zip(found, places, strict=True)])
 
     def describe(self) -> dict[str, Any]:
-        """See LossSource.describe: `sha256` is of the names and the bytes of the weights, as they were used."""
+        """`sha256` is of the names and the bytes of the weights, as they were used."""
         return {"source": "model", "model": self._name, **self._found}
 
     def _examples(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> tuple[list[Example], list[str], int]:
