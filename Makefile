@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: demo test lint man bench bench-quick clean
+.PHONY: demo test lint man schemas bench bench-quick clean
 
 demo: .venv/installed
 	@mkdir -p $(DEMO)
@@ -25,6 +25,10 @@ lint: .venv/developed
 man: .venv/installed
 	@mkdir -p build
 	$(BIN)/python -m tithe.cli.man > build/tithe.1
+
+# The schema of manifests, after a change of options, methods or the like.
+schemas: .venv/installed
+	$(BIN)/python -m tithe.selection.provenance.manifest_schema
 
 # TITHE_DATA names a folder with the corpora that the benchmarks read (t0.parquet and so on); without it they skip.
 # To put one's tables into tests/benchmarks/README.md: .venv/bin/python -m tests.benchmarks NAME --write

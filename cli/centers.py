@@ -9,7 +9,7 @@ import click
 
 from tithe.cli.engine import executor_of
 from tithe.cli.json_output import JSON, print_json
-from tithe.cli.options import CLUSTERS, CONDUCT, ENGINE, INPUTS, apply
+from tithe.cli.options import CONDUCT, INPUTS, apply, selection_options
 from tithe.cli.places import LOCAL_FILE
 from tithe.cli.terminal import standard_input, teller
 from tithe.selection.sizes import counted
@@ -17,13 +17,12 @@ from tithe.selection.sizes import counted
 
 @click.command(context_settings={"max_content_width": 80})
 @click.option("-o", "--output", type=LOCAL_FILE, metavar="FILE", help="The records, as JSONL.")
-@apply([*INPUTS, *CLUSTERS])
-@click.option("--validate", type=int, metavar="V", help="Add the V random records of 'select --validate V'.")
-@apply([*ENGINE, *JSON, *CONDUCT])
+@INPUTS
+@apply(selection_options(centers=True, helps={"validate": "Add the V random records of 'select --validate V'."}))
+@apply([*JSON, *CONDUCT])
 def centers(
     inputs: tuple[str, ...],
     output: Path | None,
-    encoder: str | None,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -49,7 +48,7 @@ def centers(
     from tithe.selection.options import Options
 
     # The losses are still to come; that they are asked for is what makes room for --validate.
-    options = Options(inputs=inputs, output=None, loss="file:", encoder=encoder or "lexical", **settings)
+    options = Options(inputs=inputs, output=None, loss="file:", **settings)
     made = encoder_of(options)
     notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)

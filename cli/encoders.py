@@ -16,9 +16,9 @@ def encoders(as_json: bool) -> None:
 
     The built-in ones, those of installed packages (entry-point group tithe.encoders), and your own.
     """
-    from tithe.embedders.registry import BUILT_IN, installed
+    from tithe.embedders.registry import installed, usages
 
-    rows = [(entry.usage, entry.summary) for entry in BUILT_IN.values()]
+    rows = usages()
     rows += [(name, f"from the installed package: {value}") for name, value in sorted(installed().items())]
     rows.append(("module:attribute", "your own object with identity() and encode(texts), or a callable that makes one"))
     if as_json:

@@ -1,8 +1,8 @@
-"""The options that several commands have: what the corpus is, and how it is clustered."""
+"""The options of the commands that select: those that Options declares, and how a command is conducted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,26 +11,94 @@ import click
 from tithe.cli.config_file import use_config
 from tithe.cli.places import WORK_FOLDER
 from tithe.cli.size import Size
+from tithe.selection.declared import Option
+from tithe.selection.options import OPTIONS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Decorator = Callable[[Any], Any]
 
 
-def apply(options: list[Callable[[Any], Any]]) -> Callable[[_Command], _Command]:
+def apply(options: Iterable[_Decorator]) -> Callable[[_Command], _Command]:
     """A decorator that adds options in the order in which help lists them."""
 
     def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
+        for option in reversed([*options]):
             command = option(command)
         return command
 
     return decorate
 
 
-def _fractions(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[float, ...]:
+def selection_options(*, centers: bool = False, helps: Mapping[str, str] | None = None) -> list[_Decorator]:
+    """The options that Options declares; with `centers` those that `tithe centers` has, too.
+
+    `helps` are other help texts, by field.
+    """
+    declared = [one for one in OPTIONS if one.declared.on_command_line and (one.declared.centers or not centers)]
+    return [_click_option(one, (helps or {}).get(one.field, one.declared.help)) for one in declared]
+
+
+class _NumberOr(click.ParamType):
+    """A number, or a word that stands for None."""
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self.name = f"number or {word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value is None or value == self._word:
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor {self._word}", param, ctx)
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[float, ...]:
     try:
         return tuple(float(part) for text in given for part in text.split(","))
     except ValueError:
         raise click.BadParameter(f"{','.join(given)}: numbers are needed", context, parameter) from None
+
+
+def _names(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for names in given for name in names.split(","))
+
+
+_TYPES = {"int": int, "float": float}
+_WRITTEN = {"size": Size(), "folder": WORK_FOLDER}
+_CALLBACKS = {"numbers": _numbers, "names": _names}
+
+
+def _click_option(one: Option, help: str) -> _Decorator:
+    declared = one.declared
+    switch = one.item == "bool"
+    words = declared.default_words
+    settings: dict[str, Any] = {
+        "help": help if words is None else f"{help}  [default: {words}]",
+        "metavar": declared.metavar,
+        "default": () if one.several else one.default,
+        "show_default": words is None and not switch and not one.several and one.default is not None,
+    }
+    if switch:
+        names = f"{one.flag}/--no-{one.flag[2:]}" if one.default else one.flag
+        return click.option(names, one.field, is_flag=True, **settings)
+    if one.several:
+        settings.update(multiple=True, callback=_CALLBACKS.get(declared.written or ""))
+    else:
+        settings["type"] = _type(one)
+    return click.option(one.flag, one.field, **settings)
+
+
+def _type(one: Option) -> Any:
+    declared = one.declared
+    if declared.absent is not None:
+        return _NumberOr(declared.absent)
+    if declared.written in _WRITTEN:
+        return _WRITTEN[declared.written]
+    if declared.one_of and one.item not in _TYPES:
+        return click.Choice([*declared.one_of])
+    return _TYPES.get(one.item, str)
 
 
 _DEBUGGING = "tithe.debug"
@@ -49,95 +117,9 @@ DEBUG = click.option(
     "--debug", is_flag=True, expose_value=False, callback=_debugging, help="Show a traceback when something fails."
 )
 
-INPUTS: list[Callable[[Any], Any]] = [
-    click.argument("inputs", nargs=-1, metavar="INPUT..."),
-    click.option(
-        "--format", type=click.Choice(["parquet", "jsonl"]), help="Format of the inputs.  [default: by suffix]"
-    ),
-    click.option("--text", multiple=True, metavar="FIELD", help="Field of the text; repeatable, dotted paths."),
-    click.option("--template", metavar="TEXT", help="The text by a template: '{instruction}\\n{output}'."),
-    click.option(
-        "--on-bad-record",
-        type=click.Choice(["fail", "skip"]),
-        default="fail",
-        show_default=True,
-        help="Unusable records.",
-    ),
-    click.option(
-        "--max-record-size",
-        type=Size(),
-        default="64MiB",
-        show_default=True,
-        metavar="SIZE",
-        help="A record of more bytes, unpacked, is unusable.",
-    ),
-]
+INPUTS = click.argument("inputs", nargs=-1, metavar="INPUT...")
 
-CLUSTERS: list[Callable[[Any], Any]] = [
-    click.option("--encoder", metavar="SPEC", help="See 'tithe encoders' for what there is.  [default: lexical]"),
-    click.option(
-        "--device",
-        metavar="NAME",
-        help="Device of neural encoders and of model: losses.  [default: cuda, then mps, then cpu]",
-    ),
-    click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Batch size of a neural encoder."),
-    click.option("--normalize/--no-normalize", default=True, help="Bring embeddings to unit length.  [default: yes]"),
-    click.option(
-        "--method",
-        type=click.Choice(["sensitivity", "low-rank", "uniform", "k-center", "auto"]),
-        default="sensitivity",
-        show_default=True,
-        help="How records are judged: by their cluster's loss and their distance; by leading directions; all alike; "
-        "the farthest from one another; the better of the first two.",
-    ),
-    click.option("--rank", type=int, metavar="R", help="Directions of low-rank.  [default: those of 90% of the norms]"),
-    click.option("--clusters", type=int, metavar="K", help="Clusters.  [default: √records, at most half the budget]"),
-    click.option("--epsilon", type=float, metavar="E", help="Budget K + ⌈1/E²⌉ records.  [default: 0.05]"),
-    click.option("--size", type=int, metavar="N", help="Budget: this many records."),
-    click.option(
-        "--fraction",
-        multiple=True,
-        callback=_fractions,
-        metavar="F,...",
-        help="Budget: this share of the records; of several, nested subsets FILE-F.",
-    ),
-    click.option("--tokens", type=int, metavar="N", help="Budget: records of this many tokens together."),
-    click.option("--token-column", metavar="FIELD", help="Tokens of each record.  [default: estimated by characters]"),
-    click.option("--tokenizer", metavar="NAME", help="Count tokens with this, of the hub or in a folder."),
-    click.option(
-        "--cluster-seed",
-        type=int,
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="Seed of the encoder's fit, the clusters and the records of --validate.",
-    ),
-    click.option(
-        "--work-dir",
-        type=WORK_FOLDER,
-        metavar="DIR",
-        help="Embeddings and clusters are kept here, and found again.  [default: the user's cache folder]",
-    ),
-    click.option(
-        "--store-dtype",
-        type=click.Choice(["float16", "float32"]),
-        help="Numbers of the embeddings kept.  [default: float16, with --no-normalize float32]",
-    ),
-]
-
-ENGINE: list[Callable[[Any], Any]] = [
-    click.option(
-        "--engine",
-        type=click.Choice(["local", "ray"]),
-        default="local",
-        show_default=True,
-        help="Where the work is done: in this process; on the Ray cluster of RAY_ADDRESS, or one on this machine "
-        "(extra: ray).",
-    ),
-    click.option("--num-gpus", type=float, metavar="G", help="GPUs of each worker of ray that encodes, such as 0.5."),
-]
-
-CONDUCT: list[Callable[[Any], Any]] = [
+CONDUCT: list[_Decorator] = [
     click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),

@@ -8,6 +8,7 @@ from typing import Any
 from tithe.selection.errors import printable
 from tithe.selection.pipeline import Selection
 from tithe.selection.sizes import counted
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 from tithe.selection.whole import beside
 
 # Groups that have a line each.
@@ -91,17 +92,17 @@ def _subset_lines(selection: Selection) -> list[str]:
 
 def _weight_lines(manifest: dict[str, Any]) -> list[str]:
     weights, subset = manifest["weights"], manifest["subset"]
-    if subset["weights_as"] == "none":
+    shape = WEIGHT_SHAPES[subset["weights_as"]]
+    if not shape.weighs and not shape.repeats_records:
         return ["weights   left out of the subset; the rows file has them"]
-    if subset["weight_scale"] is None:
+    if not shape.weighs:
         lines, records = counted(subset["lines"], "line"), counted(subset["records"], "record")
         return [
             f"weights   none: {lines} of {records}, each up to {counted(subset['most_copies'], 'time')}, "
             f"as good as {subset['effective_sample_size']:,.0f} different ones"
         ]
     sum_or_mean = "mean 1" if subset["weight_scale"] == "mean" else f"together {weights['total']:,.1f}"
-    place = ", in the messages of the assistant" if subset["weights_as"] == "loss-scale" else ""
-    return [f"weights   {weights['smallest']:.4g} to {weights['largest']:.4g}, {sum_or_mean}{place}"]
+    return [f"weights   {weights['smallest']:.4g} to {weights['largest']:.4g}, {sum_or_mean}{shape.place}"]
 
 
 def _token_lines(tokens: dict[str, Any] | None) -> list[str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from tithe.embedders.errors import EncoderError
+
 Vectors = npt.NDArray[np.float32]
+
+Reads = Literal["file", "model", "code"] | None
 
 
 def in_float32(numbers: npt.NDArray[Any]) -> Vectors:
@@ -88,4 +93,35 @@ class MeasuredEncoder(RecordEncoder, Protocol):
 
     def measure(self, values: Mapping[str, Any]) -> None:
         """See the fields of some more records. Raises UnusableRecords as `lookup` does."""
+        ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a factory is asked for: SPEC is `name` or `name:argument`."""
+
+    argument: str = ""
+    device: str | None = None
+    batch_size: int | None = None
+    device_shared: bool = False
+    """Whether the device was given for something else, too: then no encoder refuses it."""
+
+    def refuse(self, name: str, *, argument: bool = True, hardware: bool = True) -> None:
+        """Raise EncoderError for what the encoder `name` has no use for, rather than ignore it."""
+        if argument and self.argument:
+            raise EncoderError(f"--encoder {name}: takes no argument, {self.argument!r} was given")
+        device = self.device is not None and not self.device_shared
+        if hardware and (device or self.batch_size is not None):
+            raise EncoderError(f"--encoder {name}: --device and --batch-size mean nothing to it; leave them out")
+
+
+class BuiltIn(Protocol):
+    """What a class needs to stand in the registry."""
+
+    reads: ClassVar[Reads]
+    """What the text after the colon names."""
+
+    @classmethod
+    def make(cls, request: Request) -> TextEncoder | RecordEncoder:
+        """The encoder; raises EncoderError for what it cannot work with, or has no use for."""
         ...

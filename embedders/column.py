@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tithe.embedders.base import Vectors, in_float32
-from tithe.embedders.errors import UnusableRecords
+from tithe.embedders.base import Reads, Request, Vectors, in_float32
+from tithe.embedders.errors import EncoderError, UnusableRecords
 
 
 class ColumnEncoder:
@@ -19,17 +19,25 @@ class ColumnEncoder:
 
     rows: int | None = None
 
+    reads: ClassVar[Reads] = None
+
     def __init__(self, field: str) -> None:
         self.field = field
         self.fields = (field,)
         self._dimensions: int | None = None
 
+    @classmethod
+    def make(cls, request: Request) -> ColumnEncoder:
+        request.refuse("column", argument=False)
+        if not request.argument:
+            raise EncoderError("--encoder column: needs the name of a field, as in column:embedding")
+        return cls(request.argument)
+
     def identity(self) -> Mapping[str, Any]:
-        """See RecordEncoder."""
         return {"name": "column", "field": self.field}
 
     def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
-        """See RecordEncoder.lookup. Raises UnusableRecords for what is no list of that many numbers."""
+        """Raises UnusableRecords for what is no list of that many numbers."""
         lists = values[self.field]
         if isinstance(lists, pa.Array | pa.ChunkedArray):
             return self._from_arrow(lists)

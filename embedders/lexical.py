@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from tithe.embedders import ngrams
-from tithe.embedders.base import Vectors
+from tithe.embedders.base import Reads, Request, Vectors
 from tithe.embedders.ngrams import SparseRows
 from tithe.embedders.svd import right_singular_vectors
 
@@ -66,6 +66,8 @@ class LexicalEncoder:
     of the vectors, nor does the number of threads of BLAS.
     """
 
+    reads: ClassVar[Reads] = None
+
     def __init__(self, *, dimensions: int = 256, threads: int | None = None) -> None:
         self._dimensions = dimensions
         self._threads = threads or _cpus()
@@ -73,17 +75,19 @@ class LexicalEncoder:
 
     @property
     def fit_records(self) -> int:
-        """See FittedEncoder."""
         return FIT_RECORDS
 
     @property
     def fit_characters(self) -> int:
-        """See FittedEncoder."""
         return FIT_CHARACTERS
 
     def recipe(self) -> Mapping[str, Any]:
-        """See FittedEncoder.recipe."""
         return {"name": "lexical", "version": VERSION, "dimensions": self._dimensions}
+
+    @classmethod
+    def make(cls, request: Request) -> LexicalEncoder:
+        request.refuse("lexical")
+        return cls()
 
     def identity(self) -> Mapping[str, Any]:
         """Name, options and a SHA-256 of what was fitted. Raises RuntimeError before `fit`."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from tithe.embedders.base import Vectors, in_float32
+from tithe.embedders.base import Reads, Request, Vectors, in_float32
 from tithe.embedders.errors import EncoderError
 from tithe.embedders.reading import open_regular
 
@@ -19,6 +19,8 @@ class NpyEncoder:
     """Reads rows of a memory-mapped array of shape (records of the corpus, d)."""
 
     fields: tuple[str, ...] = ()
+
+    reads: ClassVar[Reads] = "file"
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,8 +37,14 @@ class NpyEncoder:
     def __reduce__(self) -> tuple[Any, ...]:
         return NpyEncoder, (self._path.absolute(),)  # another process maps the file itself, from another folder
 
+    @classmethod
+    def make(cls, request: Request) -> NpyEncoder:
+        request.refuse("npy", argument=False)
+        if not request.argument:
+            raise EncoderError("--encoder npy: needs a file, as in npy:embeddings.npy")
+        return cls(Path(request.argument))
+
     def identity(self) -> Mapping[str, Any]:
-        """See RecordEncoder."""
         digest = hashlib.sha256()
         with open_regular(self._path) as file:
             while chunk := file.read(1 << 20):
@@ -44,7 +52,6 @@ class NpyEncoder:
         return {"name": "npy", "sha256": digest.hexdigest()}
 
     def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
-        """See RecordEncoder.lookup."""
         first, last = int(rows[0]), int(rows[-1])
         if last >= self.rows:
             raise EncoderError(f"{self._path}: has fewer rows ({self.rows}) than the corpus has records")

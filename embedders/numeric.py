@@ -34,11 +34,10 @@ class NumericEncoder:
         self._squares = np.zeros(len(self.fields))  # sum of squared differences from the mean
 
     def identity(self) -> Mapping[str, Any]:
-        """See RecordEncoder."""
         return {"name": "features", "version": 1, "features": list(self.fields[:-1]), "target": self.fields[-1]}
 
     def measure(self, values: Mapping[str, Any]) -> None:
-        """See MeasuredEncoder. Mean and variance by parts (Chan, Golub & LeVeque 1983): no sum of large squares."""
+        """Mean and variance by parts (Chan, Golub & LeVeque 1983): no sum of large squares."""
         part = self._numbers(values)
         count, mean = len(part), part.mean(axis=0)
         total = self._count + count
@@ -48,7 +47,7 @@ class NumericEncoder:
         self._count = total
 
     def lookup(self, rows: npt.NDArray[np.int64], values: Mapping[str, Any]) -> Vectors:
-        """See RecordEncoder.lookup. Raises UnusableRecords for what is no finite number."""
+        """Raises UnusableRecords for what is no finite number."""
         scale = np.sqrt(self._squares / max(self._count, 1))
         # What differs by rounding alone is constant.
         scale[scale <= 1e-12 * np.abs(self._mean)] = np.inf

@@ -5,98 +5,46 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.embedders.base import BuiltIn, Reads, RecordEncoder, Request, TextEncoder
+from tithe.embedders.entries import Entry, Registry
 from tithe.embedders.errors import EncoderError
 
 Encoder = TextEncoder | RecordEncoder
 
 ENTRY_POINTS = "tithe.encoders"
 
-Reads = Literal["file", "model", "code"] | None
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a factory is asked for: SPEC is `name` or `name:argument`."""
-
-    argument: str = ""
-    device: str | None = None
-    batch_size: int | None = None
-    device_shared: bool = False
-    """Whether the device was given for something else, too: then no encoder refuses it."""
-
-    def refuse(self, name: str, *, argument: bool = True, hardware: bool = True) -> None:
-        """Raise EncoderError for what the encoder `name` has no use for, rather than ignore it."""
-        if argument and self.argument:
-            raise EncoderError(f"--encoder {name}: takes no argument, {self.argument!r} was given")
-        device = self.device is not None and not self.device_shared
-        if hardware and (device or self.batch_size is not None):
-            raise EncoderError(f"--encoder {name}: --device and --batch-size mean nothing to it; leave them out")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A built-in encoder."""
-
-    usage: str
-    summary: str
-    make: Callable[[Request], Encoder]
-    reads: Reads
-    """What the argument names."""
-
-
-def _lexical(request: Request) -> Encoder:
-    from tithe.embedders.lexical import LexicalEncoder
-
-    request.refuse("lexical")
-    return LexicalEncoder()
-
-
-def _sentence_transformers(request: Request) -> Encoder:
-    from tithe.embedders.sentence_transformers import SentenceTransformersEncoder
-
-    if not request.argument:
-        raise EncoderError("--encoder sentence-transformers: needs a model, as in sentence-transformers:FOLDER")
-    return SentenceTransformersEncoder(request.argument, device=request.device, batch_size=request.batch_size or 32)
-
-
-def _column(request: Request) -> Encoder:
-    from tithe.embedders.column import ColumnEncoder
-
-    request.refuse("column", argument=False)
-    if not request.argument:
-        raise EncoderError("--encoder column: needs the name of a field, as in column:embedding")
-    return ColumnEncoder(request.argument)
-
-
-def _npy(request: Request) -> Encoder:
-    from tithe.embedders.npy import NpyEncoder
-
-    request.refuse("npy", argument=False)
-    if not request.argument:
-        raise EncoderError("--encoder npy: needs a file, as in npy:embeddings.npy")
-    return NpyEncoder(Path(request.argument))
-
-
-BUILT_IN = {
-    "lexical": Entry(
-        "lexical", "n-gram TF-IDF and truncated SVD, fitted on the corpus; no download", _lexical, reads=None
+BUILT_IN: Registry[type[BuiltIn]] = Registry(
+    Entry(
+        "lexical",
+        "tithe.embedders.lexical:LexicalEncoder",
+        "lexical n-gram TF-IDF and truncated SVD, fitted on the corpus; no download",
     ),
-    "sentence-transformers": Entry(
-        "sentence-transformers:NAME_OR_FOLDER",
-        "a neural encoder (extra: sentence-transformers)",
-        _sentence_transformers,
-        reads="model",
+    Entry(
+        "sentence-transformers",
+        "tithe.embedders.sentence_transformers:SentenceTransformersEncoder",
+        "sentence-transformers:NAME_OR_FOLDER a neural encoder (extra: sentence-transformers)",
     ),
-    "column": Entry("column:FIELD", "vectors that lie in the corpus: lists of numbers", _column, reads=None),
-    "npy": Entry("npy:FILE", "vectors in a NumPy file, a row for each record in input order", _npy, reads="file"),
-}
+    Entry(
+        "column",
+        "tithe.embedders.column:ColumnEncoder",
+        "column:FIELD vectors that lie in the corpus: lists of numbers",
+    ),
+    Entry(
+        "npy",
+        "tithe.embedders.npy:NpyEncoder",
+        "npy:FILE vectors in a NumPy file, a row for each record in input order",
+    ),
+)
+"""A line for each; its words are how it is written, and what it is."""
+
+
+def usages() -> list[tuple[str, str]]:
+    """How each built-in encoder is written, and what it is."""
+    return [(usage, what) for usage, _, what in (words.partition(" ") for words in BUILT_IN.words.values())]
 
 
 def reads(spec: str) -> Reads:

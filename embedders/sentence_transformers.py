@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tithe.embedders.base import Vectors
+from tithe.embedders.base import Reads, Request, Vectors
 from tithe.embedders.errors import EncoderError
 from tithe.embedders.reading import check_regular_below
 
@@ -20,14 +20,22 @@ class SentenceTransformersEncoder:
     No code that a model brings along is run. The model is loaded at the first use.
     """
 
+    reads: ClassVar[Reads] = "model"
+
     def __init__(self, model: str, *, device: str | None = None, batch_size: int = 32) -> None:
         self._name = model
         self._device = device
         self._batch_size = batch_size
         self._loaded: Any = None
 
+    @classmethod
+    def make(cls, request: Request) -> SentenceTransformersEncoder:
+        if not request.argument:
+            raise EncoderError("--encoder sentence-transformers: needs a model, as in sentence-transformers:FOLDER")
+        return cls(request.argument, device=request.device, batch_size=request.batch_size or 32)
+
     def identity(self) -> Mapping[str, Any]:
-        """See TextEncoder: the hash covers the weights and the layers' settings, wherever they came from."""
+        """The hash covers the weights and the layers' settings, wherever they came from."""
         model = self._model()
         digest = hashlib.sha256(repr(model).encode())
         for name, tensor in sorted(model.state_dict().items()):
@@ -43,7 +51,6 @@ class SentenceTransformersEncoder:
         }
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """See TextEncoder.encode."""
         vectors = self._model().encode(
             list(texts), batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
         )

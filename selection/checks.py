@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tithe.selection.choose import LossSources
 from tithe.selection.corpus import Corpus, TextRule, check_field
 from tithe.selection.embedded import Encoder
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.marks import check_marked_fields
 from tithe.selection.groundwork import find_text_rule
-from tithe.selection.losses import LossSource
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs, check_apart
 from tithe.selection.subset import check_writable
@@ -20,10 +20,10 @@ def check_outputs(options: Options, outputs: Outputs, corpus: Corpus) -> None:
     check_writable(corpus, outputs.format, options.weight_column, options.shape)
 
 
-def check_losses(options: Options, corpus: Corpus, losses: LossSource, validation_losses: LossSource) -> None:
+def check_losses(options: Options, corpus: Corpus, sources: LossSources) -> None:
     """Raise UsageError where the losses are to be read from a field that is not there."""
-    check_field(corpus, losses.field, f"--loss {options.loss}")
-    check_field(corpus, validation_losses.field, f"--validation-loss {options.validation_loss}")
+    check_field(corpus, sources.centres.field, f"--loss {options.loss}")
+    check_field(corpus, sources.validation.field, f"--validation-loss {options.validation_loss}")
 
 
 def check_inputs(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,37 +18,32 @@ from tithe.selection.designs.sampling import Sample
 from tithe.selection.distinct import distinct
 from tithe.selection.frame.frame import Frame
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.losses import LossRequest, LossSource, make_loss_source
+from tithe.selection.losses import make_loss_source
+from tithe.selection.losses.base import LossRequest, LossSource
 from tithe.selection.losses.ledger import Ledger
 from tithe.selection.manifest import Outcome
 from tithe.selection.methods.base import Judgement
 from tithe.selection.methods.registry import make_method
 from tithe.selection.options import Options
-from tithe.selection.shapes import replicated, resampled, scaled
+from tithe.selection.shapes import scaled
 from tithe.selection.stages import Stages
 from tithe.selection.streams import Stream, generator
 from tithe.selection.validation import Validation
+from tithe.selection.weight_shapes.base import Copying
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 from tithe.selection.weights import tempered
 
 Notify = Callable[[str], object]
 
 
 def choose(
-    options: Options,
-    corpus: Corpus,
-    ground: Groundwork,
-    frame: Frame,
-    losses: LossSource,
-    validation_losses: LossSource,
-    *,
-    stages: Stages,
-    notify: Notify = lambda message: None,
+    options: Options, corpus: Corpus, ground: Groundwork, frame: Frame, sources: LossSources, stages: Stages
 ) -> list[Outcome]:
     """An outcome for each size of the plan, the largest first; each smaller sample lies within the one before."""
     n = len(ground.clusters.labels)
     with stages("prepare", None):
         method = make_method(options, ground)
-    ledger = Ledger(losses, corpus)
+    ledger = Ledger(sources.centres, corpus)
     with stages("losses", len(method.probes)) as advance:
         probe_losses = ledger.losses(ground.rows(method.probes))
         advance(len(method.probes))
@@ -56,10 +53,8 @@ def choose(
             judgement = judgement.times(frame.copies)
         drawn = draw(options, ground, frame, judgement)
         advance(n)
-    for note in judgement.notes:
-        notify(note)
     with stages("evidence", None):
-        validation_ledger = ledger if validation_losses is losses else Ledger(validation_losses, corpus)
+        validation_ledger = Ledger(sources.validation, corpus) if sources.differ else ledger
         validation = _validate(options, ground, judgement, frame, validation_ledger)
         appraisals = [
             Appraisal(
@@ -77,26 +72,29 @@ def choose(
             for design, sample in drawn
         ]
         evidence = [appraisal.describe() for appraisal in appraisals]
-    outcomes = []
-    for appraisal, described in zip(appraisals, evidence, strict=True):
-        sample = appraisal.sample
-        weights = tempered(sample.weights, options.temper)
-        outcomes.append(
-            Outcome(
-                ground=ground,
-                frame=frame,
-                judgement=judgement,
-                sample=sample,
-                weights=scaled(weights, options.scale),
-                repeats=repeats(options, ground, sample, weights, appraisal.design.size),
-                rows=appraisal.rows,
-                loss=losses.describe(),
-                losses_asked=losses.asked + (validation_losses.asked if validation_losses is not losses else 0),
-                evidence=described,
-                budget=appraisal.design.size,
-            )
-        )
-    return outcomes
+    return [
+        _outcome(options, appraisal, described, sources)
+        for appraisal, described in zip(appraisals, evidence, strict=True)
+    ]
+
+
+def _outcome(options: Options, appraisal: Appraisal, evidence: dict[str, Any], sources: LossSources) -> Outcome:
+    """What was chosen, with the weights as the subset holds them."""
+    sample, ground = appraisal.sample, appraisal.ground
+    weights = tempered(sample.weights, options.temper)
+    return Outcome(
+        ground=ground,
+        frame=appraisal.frame,
+        judgement=appraisal.judgement,
+        sample=sample,
+        weights=scaled(weights, options.scale),
+        repeats=repeats(options, ground, sample, weights, appraisal.design.size),
+        rows=appraisal.rows,
+        loss=sources.centres.describe(),
+        losses_asked=sources.asked,
+        evidence=evidence,
+        budget=appraisal.design.size,
+    )
 
 
 def draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgement) -> list[tuple[Design, Sample]]:
@@ -119,16 +117,17 @@ def repeats(
 ) -> npt.NDArray[np.int64] | None:
     """How often each selected record comes, where records stand for the weights. Those of a cluster make up for each
     other. Of a budget of tokens, there are as many lines as have so many."""
+    shape = WEIGHT_SHAPES[options.shape]()
+    if not shape.repeats_records:
+        return None
     rng = generator(options.seed, Stream.COPIES, given=sample.positions.tobytes())
-    if options.shape == "replicate":
-        alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
-        tokens = None
-        if ground.tokens is not None:
-            assert options.tokens is not None
-            tokens = ground.tokens[sample.positions].astype(np.float64)
-            lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ tokens), 1.0)))
-        return replicated(weights, lines, alike, rng, tokens)
-    return resampled(weights, lines, rng) if options.shape == "resample" else None
+    alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
+    tokens = None
+    if ground.tokens is not None:
+        assert options.tokens is not None
+        tokens = ground.tokens[sample.positions].astype(np.float64)
+        lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ tokens), 1.0)))
+    return shape.repeats(Copying(weights, lines, alike, tokens), rng)
 
 
 def loss_source(options: Options, spec: str) -> LossSource:
@@ -143,10 +142,30 @@ def loss_source(options: Options, spec: str) -> LossSource:
     return make_loss_source(spec, request)
 
 
-def loss_sources(options: Options) -> tuple[LossSource, LossSource]:
-    """The sources of the centres' losses and of those of `--validate`."""
+@dataclass(frozen=True)
+class LossSources:
+    """Where losses are from."""
+
+    centres: LossSource
+    """Those of the probes, and of the subset."""
+    validation: LossSource
+    """Those of `--validate`."""
+
+    @property
+    def differ(self) -> bool:
+        """Whether they are two."""
+        return self.validation is not self.centres
+
+    @property
+    def asked(self) -> int:
+        """Losses asked for so far."""
+        return self.centres.asked + (self.validation.asked if self.differ else 0)
+
+
+def loss_sources(options: Options) -> LossSources:
+    """The sources that the options name."""
     losses = loss_source(options, options.loss)
-    return losses, loss_source(options, options.validation_loss) if options.validation_loss else losses
+    return LossSources(losses, loss_source(options, options.validation_loss) if options.validation_loss else losses)
 
 
 def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64]:

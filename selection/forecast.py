@@ -101,7 +101,7 @@ def forecast(
     the records read. Nothing is left behind.
     """
     outputs = Outputs.of(options.output, options.fraction, overwrite=True)
-    losses, validation_losses = loss_sources(options)
+    sources = loss_sources(options)
     with TemporaryDirectory(prefix="tithe-") as folder:
         corpus = open_corpus(
             options.inputs,
@@ -113,7 +113,7 @@ def forecast(
         )
         if options.output is not None:
             check_outputs(options, outputs, corpus)
-        check_losses(options, corpus, losses, validation_losses)
+        check_losses(options, corpus, sources)
         rule = check_inputs(options, encoder, corpus)
         for line in notices(options, rule):
             notify(line)

@@ -24,6 +24,9 @@ _SCALARS: dict[str, pa.DataType] = {
 class Unfit(Exception):
     """A value that no column can hold beside the others; the message names the column, dotted, and says why."""
 
+    place: str | None = None
+    """Of the record, where it is one that shows it."""
+
 
 class JsonType:
     """The type of the values seen so far in one place of the records. A missing key is null."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tithe.selection.designs.registry import SAMPLERS
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
 from tithe.selection.per_record import Derived, total
@@ -33,8 +34,7 @@ def more_than_candidates(options: Options, size: int, frame: Frame) -> list[str]
 
 def _everything(options: Options, records: int, tokens: int | None = None) -> str:
     taken = counted(records, "record") + (f" of {counted(tokens, 'token')}" if tokens is not None else "")
-    what = "as many draws as there are records" if options.sampler == "iid" else "everything is taken"
-    return f"{_budget(options)}: {what}, {taken}"
+    return f"{_budget(options)}: {SAMPLERS[options.sampler].of_everything}, {taken}"
 
 
 def _budget(options: Options) -> str:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from tithe.selection.corpus import Batch, Corpus
+from tithe.selection.errors import UsageError
+from tithe.selection.weight_shapes.base import CannotHold, WeightShape, described, undescribed
+
+if TYPE_CHECKING:
+    from tithe.selection.options import Options
 
 MESSAGES, SCALE = "messages", "loss_scale"
 
@@ -22,7 +29,57 @@ _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-class Unscalable(Exception):
+class LossScale(WeightShape):
+    """Weights of mean 1, with each message that the model is trained to say."""
+
+    weighs = True
+    place = ", in the messages of the assistant"
+
+    def check(self, options: Options) -> None:
+        if options.weight_scale == "sum":
+            raise UsageError(f"--weights-as {options.shape}: always has mean 1; leave --weight-scale out")
+        self.refuse_column(options)
+
+    def scale(self, wanted: str) -> str:
+        return "mean"
+
+    def check_corpus(self, corpus: Corpus, column: str) -> None:
+        try:
+            if corpus.schema is not None:
+                at = corpus.schema.get_field_index(MESSAGES)
+                check_type(corpus.schema.field(at).type if at >= 0 else None)
+                return
+            for batch in corpus.batches(None):
+                first = next((record for record in batch.records() if isinstance(record, dict)), None)
+                if first is not None:
+                    check_messages(first.get(MESSAGES))
+                break
+        except Unscalable as error:
+            raise UsageError(f"--weights-as loss-scale: {corpus.files[0].path}: {error}") from error
+
+    def line(self, line: bytes, record: dict[str, Any], weight: float, column: str) -> bytes:
+        return scaled_line(line, weight)
+
+    def to_infer(self, record: dict[str, Any], weight: float, column: str) -> dict[str, Any]:
+        return {**record, MESSAGES: scaled_messages(record.get(MESSAGES), weight)}
+
+    def schema(self, schema: pa.Schema, column: str, *, inferred: bool) -> pa.Schema:
+        if not inferred:
+            at = schema.get_field_index(MESSAGES)
+            schema = schema.set(at, schema.field(at).with_type(scaled_type(schema.field(at).type)))
+        # Features that lack the scale would hide it.
+        return described(schema, add_feature) or undescribed(schema)
+
+    def values(self, batch: Batch, name: str, weights: Floats, column: str) -> Any:
+        values = batch.column(name)
+        if name != MESSAGES:
+            return values
+        if isinstance(values, pa.Array):
+            return scaled_column(values, weights)
+        return [scaled_messages(one, weight) for one, weight in zip(values, weights.tolist(), strict=True)]
+
+
+class Unscalable(CannotHold):
     """A record that cannot hold a `loss_scale`; the message says why."""
 
 
@@ -77,7 +134,8 @@ def scaled_type(type_: pa.DataType) -> pa.DataType:
 def scaled_column(column: pa.Array, scales: Floats) -> pa.Array:
     """The messages of some records with their `scales`, shape (len(column),). Raises Unscalable where they are null."""
     if column.null_count:
-        raise Unscalable(f"has no list {MESSAGES!r}, whose messages could hold a {SCALE}")
+        first = column.is_null().to_pylist().index(True)
+        raise Unscalable(f"has no list {MESSAGES!r}, whose messages could hold a {SCALE}", first)
     type_ = scaled_type(column.type)
     messages, lengths = column.flatten(), column.value_lengths().to_numpy()
     parts = messages.flatten()

@@ -22,6 +22,7 @@ from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
 from tithe.selection.per_record import Derived, total
 from tithe.selection.tokens import describe_counting
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 from tithe.selection.weights import summarize
 
 SCHEMA_VERSION = 2
@@ -78,17 +79,7 @@ def describe(
         "versions": versions(),
         "blas": blas.description(),
         "options": options.recorded(),
-        "inputs": [
-            {
-                "path": str(file.path),
-                "format": file.format,
-                "compression": file.compression,
-                "size": file.size,
-                "rows": rows,
-                "sha256": digest,
-            }
-            for file, rows, digest in zip(corpus.files, corpus.file_rows(), digests, strict=True)
-        ],
+        "inputs": _inputs(corpus, digests),
         "rows": corpus.row_count(),
         "bad_records": {
             "policy": ground.bad.policy,
@@ -131,6 +122,20 @@ def describe(
     }
 
 
+def _inputs(corpus: Corpus, digests: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": str(file.path),
+            "format": file.format,
+            "compression": file.compression,
+            "size": file.size,
+            "rows": rows,
+            "sha256": digest,
+        }
+        for file, rows, digest in zip(corpus.files, corpus.file_rows(), digests, strict=True)
+    ]
+
+
 def _tokens(options: Options, outcome: Outcome) -> dict[str, Any] | None:
     """Of a budget of tokens: how many there are."""
     tokens = outcome.ground.tokens
@@ -157,7 +162,7 @@ def _shape(options: Options, outcome: Outcome) -> dict[str, Any]:
     return {
         "weights_as": options.shape,
         "weight_scale": options.scale,
-        "weight_column": options.weight_column if options.shape == "column" else None,
+        "weight_column": WEIGHT_SHAPES[options.shape]().column(options.weight_column),
         "lines": outcome.lines,
         "records": len(held),
         "most_copies": int(held.max()),

@@ -1,321 +1,219 @@
-"""All that a selection depends on, besides the encoder object and the bytes of its inputs."""
+"""All that a selection depends on, besides the encoder object and the bytes of its inputs.
+
+An option is declared here, once, and read by the step that needs it; how it is written on the command line and in the
+manifest follows (see `declared`). Its rules with other options are in `option_rules`.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, cast
 
-from tithe.selection.bad_records import Policy
-from tithe.selection.corpus.batch import MAX_RECORD_SIZE
-from tithe.selection.corpus.object_store import shown
-from tithe.selection.corpus.storage import Place
-from tithe.selection.designs.allocation import Wanted, parse_shares
-from tithe.selection.errors import UsageError, first_line
-from tithe.selection.frame.conditions import parse_conditions
-from tithe.selection.losses import Dtype
-from tithe.selection.losses.base import LARGEST_LOSS
-from tithe.selection.plan import Plan, Sampler, check_size_options, make_plan
-from tithe.selection.shapes import WeightsAs, WeightScale
-from tithe.selection.trainers import TRAINERS, Trainer, TrainerName
-from tithe.selection.work.shards import StoreDtype
+from tithe.selection.declared import Option, option, options_of
+from tithe.selection.designs.registry import SAMPLERS
+from tithe.selection.errors import UsageError
+from tithe.selection.input_formats import INPUT_FORMATS
+from tithe.selection.losses.registry import LOSSES
+from tithe.selection.methods.registry import METHODS
+from tithe.selection.plan import Plan, make_plan
+from tithe.selection.sizes import MAX_RECORD_SIZE
+from tithe.selection.trainers import TRAINERS, Trainer
+from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
 
-CorpusFormat = Literal["parquet", "jsonl"]
-Task = Literal["training", "regression"]
-MethodName = Literal["sensitivity", "low-rank", "uniform", "k-center", "auto"]
-EngineName = Literal["local", "ray"]
+if TYPE_CHECKING:  # what loads numpy: the help of the command line reads this file
+    from tithe.selection.bad_records import Policy
+    from tithe.selection.corpus.storage import Place
+    from tithe.selection.designs.allocation import Wanted
+    from tithe.selection.losses.base import Dtype
+    from tithe.selection.work.shards import StoreDtype
 
-# Of the whole numbers that an option may have: more of anything no corpus has.
-_LARGEST = 2**53
+# Numbers in which losses are: squares of larger ones overflow.
+_LARGEST_LOSS = 1e30
 
-# Seconds that something may be waited for: systems count time to about ten times that.
-_LONGEST = 1e9
+
+def _listed(words: Mapping[str, str]) -> str:
+    return "; ".join(words.values())
+
+
+def _sentence(words: Mapping[str, str]) -> str:
+    listed = _listed(words)
+    return f"{listed[:1].upper()}{listed[1:]}."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The options of a selection; the field names are those of the command line and of configuration files."""
 
-    inputs: tuple[str, ...]
-    output: Place | None
+    inputs: tuple[str, ...] = option((), "The INPUTs as given: files, folders, globs, or -.", on_command_line=False)
+    output: Place | None = option(None, "The file of -o, or -.", on_command_line=False)
     """None writes JSONL to standard output, and nothing else."""
-    shards: bool = False
-    """Whether the output is a folder, of a file for each part of the corpus."""
-    format: CorpusFormat | None = None
-    text: tuple[str, ...] = ()
-    template: str | None = None
-    on_bad_record: Policy = "fail"
-    max_record_size: int = MAX_RECORD_SIZE
-    """Bytes; a larger record is a bad one."""
-    task: Task = "training"
-    """What the subset is for: to train on in the place of the corpus, or to fit a linear regression."""
-    features: tuple[str, ...] = ()
-    """Numeric fields of a regression."""
-    target: str | None = None
-    encoder: str = "lexical"
-    device: str | None = None
-    """Where neural networks run: the encoder's and the loss source's. None leaves it to them."""
-    batch_size: int | None = None
-    """Of a neural encoder: it may round a text differently in other company."""
-    normalize: bool = True
-    clusters: int | None = None
-    epsilon: float | None = None
-    size: int | None = None
-    fraction: tuple[float, ...] = ()
-    """Shares of the records; several make nested subsets."""
-    tokens: int | None = None
-    """Budget in tokens, in the place of records."""
-    token_column: str | None = None
-    """Numeric field of each record's tokens."""
-    tokenizer: str | None = None
-    """What counts the tokens of the texts, a name or a folder; without either they are estimated."""
-    method: MethodName = "sensitivity"
-    rank: int | None = None
-    """Directions of `low-rank`; None: as many as hold 90% of the squared norms, at most a fourth of the clusters."""
-    z: int = 2
-    smoothness: float | None = None
-    """λ; None works it out from the centres."""
-    loss: str = "none"
-    loss_timeout: float = 600.0
-    """Seconds that a loss source may be silent."""
-    dtype: Dtype = "auto"
-    """What a model of a loss source calculates in."""
-    score_subset: bool = False
-    """Ask for the losses of the selected records as well, for an estimate with an interval."""
-    validate: int | None = None
-    """Records drawn at random whose losses are asked for as well."""
-    validation_loss: str | None = None
-    """Where their losses are from; None: from `loss`."""
-    work_dir: Path | None = None
-    """Where embeddings and clusters are kept for later runs; None: the user's cache folder."""
-    store_dtype: StoreDtype | None = None
-    """Numbers of the embeddings kept; None: float16 where they have unit length, else float32."""
-    exclude: tuple[str, ...] = ()
-    """Earlier subsets of the same corpus, whose records are left out."""
-    always: tuple[str, ...] = ()
-    """FIELD=VALUE of records to take with certainty."""
-    never: tuple[str, ...] = ()
-    """FIELD=VALUE of records to leave out."""
-    dedup: bool = False
-    """Of records with the same text draw one at most, which stands for all."""
-    dedup_near: float | None = None
-    """Of the records of a cluster with at least this cosine draw one at most, which stands for all."""
-    group_by: str | None = None
-    """Field whose values make groups, of each of which a fixed number of records is drawn."""
-    group_min: int | None = None
-    group_max: int | None = None
-    group_share: tuple[str, ...] = ()
-    """VALUE=SHARE,... of the budget; `other` for the rest."""
-    sampler: Sampler = "pivotal"
-    keep_centers: bool = False
-    temper: float = 1.0
-    """Exponent of the weights in the subset."""
-    weights_as: WeightsAs | None = None
-    """How the subset holds the weights; None: as the trainer reads them, in a column without one."""
-    weight_scale: WeightScale | None = None
-    """Of the weights in the subset; None: as the trainer wants them, sum without one."""
-    weight_column: str = "weight"
-    trainer: TrainerName | None = None
-    """What will read the subset."""
-    seed: int = 0
-    """Of the draw."""
-    cluster_seed: int = 0
-    """Of the encoder's fit, the clusters and the validated records, which stay when another subset is drawn."""
-    engine: EngineName = "local"
-    """Where the work is done: in this process, or on a Ray cluster."""
-    num_gpus: float | None = None
-    """GPUs of a worker of the engine `ray` that encodes."""
-    force: bool = False
+    shards: bool = option(False, "Whether the output is a folder of shards.", on_command_line=False)
+    """A file for each part of the corpus."""
+
+    # What the corpus is.
+    format: str | None = option(
+        None, "Format of the inputs.", default_words="by suffix", one_of=INPUT_FORMATS, centers=True
+    )
+    text: tuple[str, ...] = option((), "Field of the text; repeatable, dotted paths.", metavar="FIELD", centers=True)
+    template: str | None = option(
+        None, "The text by a template: '{instruction}\\n{output}'.", metavar="TEXT", centers=True
+    )
+    on_bad_record: Policy = option("fail", "Unusable records.", one_of=("fail", "skip"), centers=True)
+    max_record_size: int = option(
+        MAX_RECORD_SIZE, "A record of more bytes, unpacked, is unusable.", metavar="SIZE", default_words="64MiB",
+        written="size", least=1, centers=True,
+    )  # fmt: skip
+
+    # What the subset is for.
+    task: str = option(
+        "training", "What the subset is for: to train on, or to fit a linear regression.",
+        one_of=("training", "regression"),
+    )  # fmt: skip
+    features: tuple[str, ...] = option(
+        (), "Numeric fields of a regression; repeatable.", metavar="A,B,...", written="names"
+    )
+    target: str | None = option(None, "Numeric field that a regression predicts.", metavar="FIELD")
+
+    # Embeddings.
+    encoder: str = option(
+        "lexical", "See 'tithe encoders' for what there is.", default_words="lexical", metavar="SPEC", centers=True
+    )
+    device: str | None = option(
+        None, "Device of neural encoders and of model: losses.", default_words="cuda, then mps, then cpu",
+        metavar="NAME", centers=True,
+    )  # fmt: skip
+    batch_size: int | None = option(None, "Batch size of a neural encoder.", metavar="N", least=1, centers=True)
+    """It may round a text differently in other company."""
+    normalize: bool = option(True, "Bring embeddings to unit length.", default_words="yes", centers=True)
+
+    # How records are judged, and the clusters.
+    method: str = option(
+        "sensitivity", f"How records are judged: {_listed(METHODS.words)}.", one_of=METHODS, centers=True
+    )
+    rank: int | None = option(
+        None, "Directions of low-rank.", default_words="those of 90% of the norms", metavar="R", least=1, centers=True
+    )
+    """At most a fourth of the clusters, unless it is given."""
+    clusters: int | None = option(
+        None, "Clusters.", default_words="√records, at most half the budget", metavar="K", centers=True
+    )
+    epsilon: float | None = option(None, "Budget K + ⌈1/E²⌉ records.", default_words="0.05", metavar="E", centers=True)
+    size: int | None = option(None, "Budget: this many records.", metavar="N", centers=True)
+    fraction: tuple[float, ...] = option(
+        (), "Budget: this share of the records; of several, nested subsets FILE-F.", metavar="F,...",
+        written="numbers", centers=True,
+    )  # fmt: skip
+    tokens: int | None = option(None, "Budget: records of this many tokens together.", metavar="N", centers=True)
+    token_column: str | None = option(
+        None, "Tokens of each record.", default_words="estimated by characters", metavar="FIELD", centers=True
+    )
+    tokenizer: str | None = option(
+        None, "Count tokens with this, of the hub or in a folder.", metavar="NAME", centers=True
+    )
+    cluster_seed: int = option(
+        0, "Seed of the encoder's fit, the clusters and the records of --validate.", metavar="N", least=0,
+        centers=True,
+    )  # fmt: skip
+    """These stay when another subset is drawn."""
+    work_dir: Path | None = option(
+        None, "Embeddings and clusters are kept here, and found again.", default_words="the user's cache folder",
+        metavar="DIR", written="folder", centers=True,
+    )  # fmt: skip
+    store_dtype: StoreDtype | None = option(
+        None, "Numbers of the embeddings kept.", default_words="float16, with --no-normalize float32",
+        one_of=("float16", "float32"), centers=True,
+    )  # fmt: skip
+    z: int = option(2, "Power of the distance in the scores.", metavar="1|2", one_of=(1, 2))
+    smoothness: float | None = option(
+        None, "Change of loss per unit of distance^z.", default_words="auto", metavar="L|auto", name="lambda",
+        absent="auto", least=0, most=_LARGEST_LOSS,
+    )  # fmt: skip
+
+    # Losses.
+    loss: str = option(
+        "none", f"Losses of the centres: {', '.join(LOSSES.words.values())}, or module:attribute.", metavar="SPEC"
+    )
+    loss_timeout: float = option(600.0, "Seconds for which an exec:COMMAND may be silent.", metavar="S")
+    dtype: Dtype = option(
+        "auto",
+        "Numbers that model: losses are calculated with; auto is bfloat16 on CUDA devices that have it, else float32.",
+        one_of=("auto", "float32", "bfloat16", "float16"),
+    )
+    score_subset: bool = option(False, "Ask for the losses of the subset too: an estimate with interval.")
+    validate: int | None = option(
+        None, "Ask for the losses of V random records too: a forecast.", metavar="V", least=2, centers=True
+    )
+    validation_loss: str | None = option(None, "Where these come from.", default_words="as --loss", metavar="SPEC")
+
+    # The draw.
+    sampler: str = option("pivotal", _sentence(SAMPLERS.words), one_of=SAMPLERS)
+    keep_centers: bool = option(False, "Take the K centres with certainty, within the budget.")
+    temper: float = option(
+        1.0, "Raise the weights to this power, with the same sum: 0 makes them equal.", metavar="T", least=0, most=1
+    )
+
+    # The weights in the subset.
+    trainer: str | None = option(
+        None, f"What reads the subset: {', '.join(TRAINERS)}. Sets the next two, and says what it does with weights.",
+        name="for", metavar="TRAINER", one_of=TRAINERS,
+    )  # fmt: skip
+    weights_as: str | None = option(
+        None, f"Weights: {_listed(WEIGHT_SHAPES.words)}.", default_words="column", one_of=WEIGHT_SHAPES
+    )
+    """Recorded as it is used: as the trainer reads them, where none is given."""
+    weight_scale: str | None = option(
+        None, "Sum of the weights: the number of records; or mean 1.", default_words="sum", one_of=("sum", "mean")
+    )
+    """Recorded as it is used."""
+    weight_column: str = option("weight", "Name of the added column.", metavar="NAME")
+    seed: int = option(0, "Seed of the draw.", metavar="N", least=0)
+
+    # Who can be drawn.
+    exclude: tuple[str, ...] = option((), "Leave out what an earlier subset took; repeatable.", metavar="SUBSET")
+    never: tuple[str, ...] = option((), "Leave out the records with this; repeatable.", metavar="FIELD=VALUE")
+    always: tuple[str, ...] = option(
+        (), "Take the records with this with certainty, within the budget; repeatable.", metavar="FIELD=VALUE"
+    )
+    dedup: bool = option(False, "Of records of equal text draw one at most, to stand for all.")
+    dedup_near: float | None = option(
+        None, "Of records of a cluster whose cosine is T or more draw one at most, to stand for all.", metavar="T"
+    )
+    group_by: str | None = option(None, "Draw a fixed number of records for each value of this field.", metavar="FIELD")
+    group_min: int | None = option(None, "At least so many of each group.", metavar="N", least=1)
+    group_max: int | None = option(None, "At most so many of each group.", metavar="N", least=1)
+    group_share: tuple[str, ...] = option(
+        (), "Shares of the budget, such as web=0.3,other=0.7.", default_words="as the scores", metavar="VALUE=S,..."
+    )
+
+    # Where the work is done.
+    engine: str = option(
+        "local", "Where the work is done: in this process; on the Ray cluster of RAY_ADDRESS, or one on this machine "
+        "(extra: ray).", one_of=("local", "ray"), centers=True,
+    )  # fmt: skip
+    num_gpus: float | None = option(
+        None, "GPUs of each worker of ray that encodes, such as 0.5.", metavar="G", least=0, centers=True
+    )
+    force: bool = option(False, "Overwrite outputs that exist.", on_command_line=False, recorded=False)
 
     def __post_init__(self) -> None:
-        self._check_numbers()
-        check_size_options(
-            clusters=self.clusters, epsilon=self.epsilon, size=self.size, fraction=self.fraction, tokens=self.tokens
-        )
-        if self.text and self.template is not None:
-            raise UsageError("--text and --template both say what the text is: give one of them")
-        if self.max_record_size < 1:
-            raise UsageError(f"--max-record-size {self.max_record_size}: at least 1 is needed")
-        if self.z not in (1, 2):
-            raise UsageError(f"--z {self.z}: 1 or 2 is needed")
-        if self.smoothness is not None and not 0 <= self.smoothness <= LARGEST_LOSS:
-            raise UsageError(f"--lambda {self.smoothness:g}: auto, or a number from 0 to {LARGEST_LOSS:g}, is needed")
-        if not 0 < self.loss_timeout <= _LONGEST:
-            raise UsageError(
-                f"--loss-timeout {self.loss_timeout:g}: seconds are needed, more than 0 and at most {_LONGEST:g}"
-            )
-        for name, seed in (("--seed", self.seed), ("--cluster-seed", self.cluster_seed)):
-            if seed < 0:
-                raise UsageError(f"{name} {seed}: at least 0 is needed")
-        if self.validate is not None and self.validate < 2:
-            raise UsageError(f"--validate {self.validate}: at least 2 is needed")
-        if self.validation_loss is not None and self.validate is None:
-            raise UsageError("--validation-loss means nothing without --validate")
-        if self.loss == "none" and (self.score_subset or self.validate is not None):
-            raise UsageError("--score-subset and --validate need losses: name their source with --loss")
-        self._check_task()
-        self._check_method()
-        parse_conditions(self.always, self.never)
-        self._check_groups()
-        if len(self.fraction) > 1:
-            self._check_nested()
-        self._check_tokens()
-        if not 0 <= self.temper <= 1:
-            raise UsageError(f"--temper {self.temper}: a number from 0 to 1 is needed")
-        if not self.weight_column:
-            raise UsageError("--weight-column needs a name")
-        if any(0xD800 <= ord(character) < 0xE000 for character in self.weight_column):
-            raise UsageError(f"--weight-column {self.weight_column}: a name in UTF-8 is needed")
-        self._check_shape()
-        self._check_engine()
+        for one in OPTIONS:
+            one.check(getattr(self, one.field))
+        from tithe.selection.option_rules import check_together  # late: it loads what the options name
 
-    def _check_numbers(self) -> None:
-        """Refuse what no step could compute with; seeds may be as large as anybody likes."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"{_option(field.name)} {value}: a finite number is needed")
-            if isinstance(value, int) and abs(value) > _LARGEST and "seed" not in field.name:
-                raise UsageError(f"{_option(field.name)}: at most {_LARGEST} can be asked for")
+        check_together(cast(Any, self))  # to pyright, the class of the editable install is another
 
-    def _check_engine(self) -> None:
-        if self.engine == "local":
-            if self.shards:
-                raise UsageError(f"-o {self.output}/: a folder of shards is written by --engine ray")
-            if self.num_gpus is not None:
-                raise UsageError("--num-gpus means nothing without --engine ray")
-            return
-        if self.num_gpus is not None and not 0 <= self.num_gpus < float("inf"):
-            raise UsageError(f"--num-gpus {self.num_gpus}: a number of at least 0 is needed")
-
-    def _check_method(self) -> None:
-        name = f"--method {self.method}"
-        if self.rank is not None:
-            if self.method not in ("low-rank", "auto"):
-                raise UsageError(f"{name}: has no use for --rank; leave it out")
-            if self.rank < 1:
-                raise UsageError(f"--rank {self.rank}: at least 1 is needed")
-        if self.method in ("uniform", "k-center"):
-            if self.smoothness is not None:
-                raise UsageError(f"{name}: has no use for --lambda; leave it out")
-            if self.loss != "none" and not (self.score_subset or self.validate):
-                raise UsageError(f"{name}: asks for no losses; leave --loss out, or say --score-subset or --validate")
-        if self.method == "k-center":
-            chance = {
-                "--sampler": self.sampler != "pivotal",
-                "--keep-centers": self.keep_centers,
-                "--score-subset": self.score_subset,
-                "--always": bool(self.always),
-                "--group-by": self.group_by is not None,
-                "--dedup": self.dedup,
-                "--dedup-near": self.dedup_near is not None,
-            }
-            if any(chance.values()):
-                given = " and ".join(option for option, there in chance.items() if there)
-                raise UsageError(f"{name}: leaves nothing to chance; leave {given} out")
-        if self.method == "auto" and self.loss == "none":
-            raise UsageError(f"{name}: chooses by losses; name their source with --loss")
-
-    def _check_shape(self) -> None:
-        shape = f"--weights-as {self.shape}"
-        if self.reader is not None:
-            self._check_trainer(self.reader)
-        if self.shape == "loss-scale":
-            if self.weight_scale == "sum":
-                raise UsageError(f"{shape}: always has mean 1; leave --weight-scale out")
-        elif self.shape != "column" and self.weight_scale is not None:
-            raise UsageError(f"{shape}: writes no weights; leave --weight-scale out")
-        if self.shape != "column" and self.weight_column != "weight":
-            raise UsageError(f"{shape}: has no use for --weight-column; leave it out")
-
-    def _check_trainer(self, trainer: Trainer) -> None:
-        name = f"--for {trainer.name}"
-        if self.weights_as is not None and self.weights_as not in trainer.shapes:
-            raise UsageError(
-                f"{name}: contradicts --weights-as {self.weights_as}, which it would drop, cancel or refuse; "
-                f"there are {', '.join(trainer.shapes)}"
-            )
-        if self.shape == "column" and self.weight_scale not in (None, trainer.scale):
-            raise UsageError(f"{name}: contradicts --weight-scale {self.weight_scale}; leave it out")
-        if self.shape == "column" and trainer.weight_column not in (None, self.weight_column):
-            raise UsageError(f"{name}: knows no --weight-column but {trainer.weight_column!r}")
-        if trainer.reads is not None and self.output is not None and self.output.suffix != trainer.reads:
-            raise UsageError(f"{name}: reads {trainer.reads} only; let the name of -o end so")
-
-    def _check_groups(self) -> None:
-        if (self.dedup or self.dedup_near is not None) and self.sampler != "pivotal":
-            name = "--dedup" if self.dedup else "--dedup-near"
-            raise UsageError(f"{name}: needs --sampler pivotal, not {self.sampler}, which knows of no copies")
-        if self.dedup_near is not None and not 0 < self.dedup_near <= 1:
-            raise UsageError(f"--dedup-near {self.dedup_near}: a cosine above 0 and at most 1 is needed")
-        bounds = {"--group-min": self.group_min, "--group-max": self.group_max}
-        given = [*(name for name, bound in bounds.items() if bound is not None)]
-        if self.group_by is None:
-            if given or self.group_share:
-                raise UsageError(f"{[*given, '--group-share'][0]} means nothing without --group-by FIELD")
-            return
-        if not self.group_by:
-            raise UsageError("--group-by needs the name of a field")
-        if self.sampler != "pivotal":
-            raise UsageError(f"--group-by: the sizes of groups are met by --sampler pivotal, not by {self.sampler}")
-        for name, bound in bounds.items():
-            if bound is not None and bound < 1:
-                raise UsageError(f"{name} {bound}: at least 1 is needed")
-        if self.group_min is not None and self.group_max is not None and self.group_min > self.group_max:
-            raise UsageError(f"--group-min {self.group_min} is more than --group-max {self.group_max}")
-        if self.group_share and given:
-            raise UsageError(f"--group-share says how many of each group: leave {' and '.join(given)} out")
-        parse_shares(self.group_share)
-
-    def _check_nested(self) -> None:
-        if self.output is None:
-            raise UsageError("several of --fraction: make a file each; name them with -o FILE, not -")
-        if self.method == "k-center":
-            raise UsageError(f"--method {self.method}: takes one --fraction")
-
-    def _check_tokens(self) -> None:
-        sources = {"--token-column": self.token_column, "--tokenizer": self.tokenizer}
-        given = [name for name, source in sources.items() if source is not None]
-        if self.tokens is None:
-            if given:
-                raise UsageError(f"{given[0]} means nothing without --tokens N")
-            return
-        if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} both say how many tokens a record has: give one of them")
-        if self.group_by is not None:
-            raise UsageError("--tokens: groups are met in numbers of records; give --size, or leave --group-by out")
-        if self.sampler != "pivotal" or self.method == "k-center":
-            other = f"--sampler {self.sampler}" if self.sampler != "pivotal" else f"--method {self.method}"
-            raise UsageError(f"--tokens: the budget is met by --sampler pivotal, not by {other}")
-        if self.shape == "resample":
-            raise UsageError("--tokens: lines drawn with replacement do not add up to it; take --weights-as replicate")
+    def is_given(self, field: str) -> bool:
+        """Whether an option is not what it is when nobody says anything."""
+        return getattr(self, field) != _BY_FIELD[field].default
 
     @property
     def wanted_groups(self) -> Wanted:
         """What is asked for of the groups of `--group-by`."""
-        return Wanted(self.group_min, self.group_max, parse_shares(self.group_share))
+        from tithe.selection.designs.allocation import Wanted, parse_shares
 
-    def _check_task(self) -> None:
-        if self.task == "training":
-            if self.features or self.target is not None:
-                raise UsageError("--features and --target are for --task regression")
-            return
-        if not self.features or self.target is None or not all((*self.features, self.target)):
-            raise UsageError("--task regression: needs --features A,B,... and --target Y")
-        meaningless = {
-            "--encoder": self.encoder != "features",
-            "--text": bool(self.text),
-            "--template": self.template is not None,
-            "--method": self.method != "sensitivity",
-            "--lambda": self.smoothness is not None,
-            "--loss": self.loss != "none",
-            "--dedup-near": self.dedup_near is not None,
-        }
-        for option, given in meaningless.items():
-            if given:
-                raise UsageError(f"--task regression: has no use for {option}; leave it out")
+        return Wanted(self.group_min, self.group_max, parse_shares(self.group_share))
 
     @property
     def reader(self) -> Trainer | None:
@@ -323,18 +221,15 @@ class Options:
         return None if self.trainer is None else TRAINERS[self.trainer]
 
     @property
-    def shape(self) -> WeightsAs:
-        """How the subset holds the weights."""
+    def shape(self) -> str:
+        """How the subset holds the weights: a name of WEIGHT_SHAPES."""
         return self.weights_as or ("column" if self.reader is None else self.reader.weights_as)
 
     @property
-    def scale(self) -> WeightScale | None:
-        """Of the weights in the subset; None where it holds none."""
-        if self.shape == "loss-scale":
-            return "mean"
-        if self.shape != "column":
-            return None
-        return self.weight_scale or ("sum" if self.reader is None else self.reader.scale)
+    def scale(self) -> str | None:
+        """Of the weights in the subset, sum or mean; None where it holds none."""
+        wanted = self.weight_scale or ("sum" if self.reader is None else self.reader.scale)
+        return WEIGHT_SHAPES[self.shape]().scale(wanted)
 
     @property
     def kept_as(self) -> StoreDtype:
@@ -344,6 +239,8 @@ class Options:
     @property
     def first_input(self) -> str:
         """For error messages."""
+        from tithe.selection.corpus.object_store import shown
+
         return shown(self.inputs[0])
 
     @property
@@ -385,14 +282,12 @@ class Options:
 
     def recorded(self) -> dict[str, Any]:
         """For the manifest, under the names of the command line: what the selection depends on."""
-        values = asdict(self)
+        from tithe.selection.corpus.object_store import shown
+
+        values = {one.key: _plain(one, getattr(self, one.field)) for one in OPTIONS if one.declared.recorded}
         values["output"] = "-" if self.output is None else str(self.output)
         values["inputs"], values["exclude"] = [*map(shown, self.inputs)], [*map(shown, self.exclude)]
-        values["work_dir"] = None if self.work_dir is None else str(self.work_dir)
-        values["lambda"] = "auto" if self.smoothness is None else values["smoothness"]
-        values["weights_as"], values["weight_scale"], values["for"] = self.shape, self.scale, self.trainer
-        del values["smoothness"], values["force"], values["trainer"]
-        return values
+        return {**values, "weights_as": self.shape, "weight_scale": self.scale}
 
     @classmethod
     def from_recorded(
@@ -402,20 +297,29 @@ class Options:
 
         Raises UsageError for options of another version of tithe.
         """
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()
-        }
-        try:
-            smoothness, trainer = values.pop("lambda"), values.pop("for")
-            return cls(
-                **{**values, "output": output, "work_dir": work_dir},
-                smoothness=None if smoothness == "auto" else smoothness,
-                trainer=trainer,
-            )
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"the options are those of another version of tithe ({first_line(error)})") from error
+        known = {one.key: one for one in OPTIONS if one.declared.recorded}
+        strange = [*(recorded.keys() ^ known.keys())]
+        if strange:
+            raise UsageError(f"the options are those of another version of tithe ({', '.join(sorted(strange))})")
+        values = {known[key].field: _given(known[key], value) for key, value in recorded.items()}
+        return cls(**{**values, "output": output, "work_dir": work_dir})
 
 
-def _option(field: str) -> str:
+OPTIONS: list[Option] = options_of(Options)
+
+_BY_FIELD = {one.field: one for one in OPTIONS}
+
+
+def flag_of(field: str) -> str:
     """The name on the command line of a field of Options."""
-    return {"smoothness": "--lambda", "trainer": "--for"}.get(field, f"--{field.replace('_', '-')}")
+    return _BY_FIELD[field].flag
+
+
+def _plain(one: Option, value: Any) -> Any:
+    """A value as JSON has it."""
+    return one.declared.absent if value is None else str(value) if isinstance(value, Path) else value
+
+
+def _given(one: Option, value: Any) -> Any:
+    """A value out of JSON."""
+    return None if value == one.declared.absent else tuple(value) if isinstance(value, list) else value

@@ -7,16 +7,16 @@ from typing import Any
 
 from tithe.selection.corpus.storage import Place, place_of, status_of
 from tithe.selection.hashes import sha256
+from tithe.selection.losses.registry import reads
 from tithe.selection.options import Options
-
-_FILE = "file:"
 
 
 def other_inputs(options: Options) -> list[tuple[str, Place]]:
     """Files of losses, the tokenizer, the rows files of earlier subsets: each with the option that names it."""
-    specs = {"--loss": options.loss, "--validation-loss": options.validation_loss or ""}
-    files = {name: spec.removeprefix(_FILE) for name, spec in specs.items() if spec.startswith(_FILE)}
-    found: list[tuple[str, Place]] = [(name, Path(file)) for name, file in files.items()]
+    specs = {"--loss": options.loss, "--validation-loss": options.validation_loss or "none"}
+    found: list[tuple[str, Place]] = [
+        (name, Path(spec.partition(":")[2])) for name, spec in specs.items() if reads(spec) == "file"
+    ]
     tokenizer = Path(options.tokenizer or "", "tokenizer.json")
     if options.tokenizer is not None and tokenizer.is_file():
         found.append(("--tokenizer", tokenizer))

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from tithe.selection.corpus import Compression, InputFile
+from tithe.selection.corpus.inputs import COMPRESSIONS
 from tithe.selection.corpus.object_store import ObjectUrl, shown
 from tithe.selection.corpus.storage import Place, files_in, identity, kind_of, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.exporters.registry import SUFFIXES
 from tithe.selection.hashes import sha256
 from tithe.selection.manifest import to_json
 from tithe.selection.own_files import OwnPath
@@ -23,15 +25,6 @@ from tithe.selection.shard_names import is_shard
 from tithe.selection.upload import upload
 from tithe.selection.whole import beside, check_target, work_folder_beside
 from tithe.selection.work.folder import open_kept
-
-SubsetFormat = Literal["parquet", "jsonl"]
-
-_SUFFIXES: dict[str, tuple[SubsetFormat, Compression | None]] = {
-    ".parquet": ("parquet", None),
-    ".jsonl": ("jsonl", None),
-    ".jsonl.gz": ("jsonl", "gzip"),
-    ".jsonl.zst": ("jsonl", "zstd"),
-}
 
 # Of the subset, the rows and clusters files and the manifest.
 _ENDINGS = ("", ".rows.parquet", ".clusters.parquet", ".manifest.json")
@@ -46,7 +39,8 @@ class Outputs:
 
     path: Place | None
     """What the user named; None for JSONL on standard output, without the others."""
-    format: SubsetFormat
+    format: str
+    """Of the subset, a name of EXPORTERS."""
     compression: Compression | None
     subsets: tuple[Place, ...]
     """The largest first."""
@@ -75,16 +69,16 @@ class Outputs:
             return cls(None, "jsonl", None, ())
         if shards:
             return cls(path, "jsonl", None, (path,), shards=True)
-        suffix = next((s for s in _SUFFIXES if path.name.endswith(s) and path.name != s), None)
+        suffix = next((s for s in SUFFIXES if path.name.endswith(s) and path.name != s), None)
         if suffix is None:
-            raise UsageError(f"{path}: the output's name must end in {', '.join(_SUFFIXES)}, or be -")
+            raise UsageError(f"{path}: the output's name must end in {', '.join(SUFFIXES)}, or be -")
         subsets: tuple[Place, ...] = (path,)
         if len(fractions) > 1:
             stem = path.name.removesuffix(suffix)
             subsets = tuple(path.with_name(f"{stem}-{part:g}{suffix}") for part in sorted(fractions, reverse=True))
-        return cls(path, *_SUFFIXES[suffix], subsets)
+        return cls(path, SUFFIXES[suffix], COMPRESSIONS.get(Path(suffix).suffix), subsets)
 
-    def of_format(self, format: SubsetFormat) -> Outputs:
+    def of_format(self, format: str) -> Outputs:
         """The same; shards are of this format."""
         return replace(self, format=format) if self.shards else self
 

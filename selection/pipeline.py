@@ -78,7 +78,7 @@ def select(
     started = datetime.now(timezone.utc)
     stages, executor = Stages(progress), executor or InProcess()
     outputs = Outputs.of(options.output, options.fraction, overwrite=options.force, shards=options.shards)
-    losses, validation_losses = loss_sources(options)
+    sources = loss_sources(options)
     with outputs.work_folder(options.work_dir) as folder, columns_in(folder.path):
         with stages("open", None, "files"):
             corpus = open_corpus(
@@ -91,7 +91,7 @@ def select(
             )
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             check_outputs(options, outputs, corpus)
-            check_losses(options, corpus, losses, validation_losses)
+            check_losses(options, corpus, sources)
             rule = check_inputs(options, encoder, corpus)
         for line in notices(options, rule):
             notify(line)
@@ -113,7 +113,9 @@ def select(
                 *more_than_candidates(options, ground.plan.size, frame),
             ):
                 notify(line)
-            outcomes = choose(options, corpus, ground, frame, losses, validation_losses, stages=stages, notify=notify)
+            outcomes = choose(options, corpus, ground, frame, sources, stages)
+            for line in outcomes[0].judgement.notes:
+                notify(line)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):
                     _write(options, outputs, corpus, outcome, staging(folder, number))

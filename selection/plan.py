@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
+from tithe.selection.designs.registry import SAMPLERS
 from tithe.selection.errors import UsageError
-
-Sampler = Literal["pivotal", "simple", "iid"]
 
 DEFAULT_EPSILON = 0.05
 
@@ -48,14 +46,13 @@ def make_plan(
     epsilon: float | None = None,
     size: int | None = None,
     fraction: tuple[float, ...] = (),
-    sampler: Sampler = "pivotal",
+    sampler: str = "pivotal",
 ) -> Plan:
     """Work out k and the budget for a corpus of `records` records.
 
-    The budget is `size`, or a fraction of the records, or k + ⌈1/ε²⌉ (for independent draws ⌈ε⁻²(2 + 2ε/3)⌉, as in
-    Algorithm 1 of Axiotis et al. 2024). k is `clusters`, or √records but at most half the budget; of several fractions
-    the largest counts. Neither passes the number of records. Raises UsageError where the options contradict each other
-    or are out of range.
+    The budget is `size`, or a fraction of the records, or what the sampler needs for ε. k is `clusters`, or √records
+    but at most half the budget; of several fractions the largest counts. Neither passes the number of records. Raises
+    UsageError where the options contradict each other or are out of range.
     """
     check_size_options(clusters=clusters, epsilon=epsilon, size=size, fraction=fraction)
     root = max(1, round(math.sqrt(records)))
@@ -67,8 +64,7 @@ def make_plan(
     epsilon = DEFAULT_EPSILON if epsilon is None else epsilon
     sample = math.ceil(round(epsilon**-2, 6))
     k = clusters or min(root, sample)
-    draws = math.ceil(round(epsilon**-2 * (2 + 2 * epsilon / 3), 6))
-    return Plan(records, k, draws if sampler == "iid" else k + sample, epsilon).limited_to(records)
+    return Plan(records, k, SAMPLERS[sampler]().budget(k, epsilon), epsilon).limited_to(records)
 
 
 def check_size_options(

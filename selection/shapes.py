@@ -8,16 +8,14 @@ with replacement. Both are unbiased; replicating strays less from the weighted m
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs.sampling import ordered_pivotal
 from tithe.selection.designs.spliced import draw_spliced
 
-WeightsAs = Literal["column", "loss-scale", "replicate", "resample", "none"]
-WeightScale = Literal["sum", "mean"]
+WeightsAs = str
+"""A name of WEIGHT_SHAPES."""
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -26,7 +24,7 @@ Integers = npt.NDArray[np.int64]
 _ROUNDING = 1e-9
 
 
-def scaled(weights: Floats, scale: WeightScale | None) -> Floats:
+def scaled(weights: Floats, scale: str | None) -> Floats:
     """Weights as they are (their sum estimates the number of records of the corpus), or brought to mean 1."""
     return weights / weights.mean() if scale == "mean" else weights
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_SHARD = re.compile(r"part-\d{5,}\.(parquet|jsonl)")
+from tithe.selection.exporters.registry import EXPORTERS
+
+_SHARD = re.compile(rf"part-\d{{5,}}\.({'|'.join(map(re.escape, EXPORTERS))})")
 
 
 def shard_name(number: int, format: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MAX_RECORD_SIZE = 64 << 20
+"""Bytes of a record, at most, unless the user allows more: what is made of one may take thirty times as much memory."""
+
 
 def readable(count: float) -> str:
     """A number of bytes in the unit that fits: `1.5 GiB`."""

@@ -26,14 +26,9 @@ Where that was seen, in the releases named below (paths within the released pack
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from tithe.selection.shapes import WeightsAs, WeightScale
-
-TrainerName = Literal["trl", "transformers", "ms-swift", "llama-factory", "axolotl", "fireworks", "openai", "sklearn"]
 
 # Without weights; the first is the best.
-_UNWEIGHTED: tuple[WeightsAs, ...] = ("replicate", "resample", "none")
+_UNWEIGHTED: tuple[str, ...] = ("replicate", "resample", "none")
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,11 @@ class Trainer:
     name: str
     checked: str
     """The release in which this was seen, or how else it is known."""
-    shapes: tuple[WeightsAs, ...]
-    """Those that it does not drop or cancel, the preferred first."""
+    shapes: tuple[str, ...]
+    """Names of WEIGHT_SHAPES: those that it does not drop or cancel, the preferred first."""
     note: str
     """What the user must know or do."""
-    scale: WeightScale = "mean"
+    scale: str = "mean"
     """Of weights in a column."""
     reads: str | None = None
     """The only suffix it reads."""
@@ -55,72 +50,71 @@ class Trainer:
     """The only name that it knows."""
 
     @property
-    def weights_as(self) -> WeightsAs:
+    def weights_as(self) -> str:
         return self.shapes[0]
 
-    def notice(self, shape: WeightsAs) -> str:
+    def notice(self, shape: str) -> str:
         """A line for the user, who gets weights in this shape."""
         fits = shape == self.weights_as or self.weights_as in _UNWEIGHTED
         return f"for {self.name} ({self.checked}): {self.note if fits else 'the file has no weights, as you asked'}"
 
 
-TRAINERS: dict[str, Trainer] = {
-    trainer.name: trainer
-    for trainer in (
-        Trainer(
-            "trl",
-            "seen in 1.16.0",
-            _UNWEIGHTED,
-            "SFTTrainer silently drops columns it does not know, weights among them: the file has none",
-        ),
-        Trainer(
-            "transformers",
-            "seen in 5.23.0",
-            ("column", *_UNWEIGHTED),
-            "Trainer silently drops the column, unless remove_unused_columns=False and compute_loss multiplies by it "
-            "(cli/README.md shows how)",
-        ),
-        Trainer(
-            "ms-swift",
-            "seen in 4.6.0",
-            ("loss-scale", *_UNWEIGHTED),
-            "say --is_binary_loss_scale false, or it takes every weight for 1; the end of a turn keeps the weight 1",
-        ),
-        Trainer(
-            "llama-factory",
-            "seen in 0.9.5",
-            _UNWEIGHTED,
-            "it drops weights, and v1 divides by those of the micro-batch, which cancels them: the file has none",
-        ),
-        Trainer(
-            "axolotl",
-            "seen in 0.19.0",
-            _UNWEIGHTED,
-            "it takes a weight for 0 or not 0, and drops other columns: the file has none; "
-            "leave dataset_exact_deduplication off, it would remove the copies",
-        ),
-        Trainer(
-            "fireworks",
-            "by its documentation, not tried",
-            ("column", *_UNWEIGHTED),
-            "it multiplies the loss of an example by 'weight', which every line has",
-            reads=".jsonl",
-            weight_column="weight",
-        ),
-        Trainer(
-            "openai",
-            "by its API description 2.3.0, not tried",
-            _UNWEIGHTED,
-            "the weight of a message is 0 or 1 there: the file has none",
-            reads=".jsonl",
-        ),
-        Trainer(
-            "sklearn",
-            "tried with 1.9.1",
-            ("column", *_UNWEIGHTED),
-            "give the column to fit() as sample_weight; together they are the number of records, so that C and other "
-            "penalties mean what they mean on all of them",
-            scale="sum",
-        ),
-    )
-}
+_TRAINERS = (
+    Trainer(
+        "trl",
+        "seen in 1.16.0",
+        _UNWEIGHTED,
+        "SFTTrainer silently drops columns it does not know, weights among them: the file has none",
+    ),
+    Trainer(
+        "transformers",
+        "seen in 5.23.0",
+        ("column", *_UNWEIGHTED),
+        "Trainer silently drops the column, unless remove_unused_columns=False and compute_loss multiplies by it "
+        "(cli/README.md shows how)",
+    ),
+    Trainer(
+        "ms-swift",
+        "seen in 4.6.0",
+        ("loss-scale", *_UNWEIGHTED),
+        "say --is_binary_loss_scale false, or it takes every weight for 1; the end of a turn keeps the weight 1",
+    ),
+    Trainer(
+        "llama-factory",
+        "seen in 0.9.5",
+        _UNWEIGHTED,
+        "it drops weights, and v1 divides by those of the micro-batch, which cancels them: the file has none",
+    ),
+    Trainer(
+        "axolotl",
+        "seen in 0.19.0",
+        _UNWEIGHTED,
+        "it takes a weight for 0 or not 0, and drops other columns: the file has none; "
+        "leave dataset_exact_deduplication off, it would remove the copies",
+    ),
+    Trainer(
+        "fireworks",
+        "by its documentation, not tried",
+        ("column", *_UNWEIGHTED),
+        "it multiplies the loss of an example by 'weight', which every line has",
+        reads=".jsonl",
+        weight_column="weight",
+    ),
+    Trainer(
+        "openai",
+        "by its API description 2.3.0, not tried",
+        _UNWEIGHTED,
+        "the weight of a message is 0 or 1 there: the file has none",
+        reads=".jsonl",
+    ),
+    Trainer(
+        "sklearn",
+        "tried with 1.9.1",
+        ("column", *_UNWEIGHTED),
+        "give the column to fit() as sample_weight; together they are the number of records, so that C and other "
+        "penalties mean what they mean on all of them",
+        scale="sum",
+    ),
+)
+
+TRAINERS = {trainer.name: trainer for trainer in _TRAINERS}

@@ -34,7 +34,16 @@ def imports(path: Path) -> set[str]:
     ("folder", "allowed"),
     [
         ("cli", ("tithe.cli", "tithe.selection", "tithe.embedders")),
-        ("selection", ("tithe.selection", "tithe.embedders.base", "tithe.embedders.errors", "tithe.embedders.reading")),
+        (
+            "selection",
+            (
+                "tithe.selection",
+                "tithe.embedders.base",
+                "tithe.embedders.entries",
+                "tithe.embedders.errors",
+                "tithe.embedders.reading",
+            ),
+        ),
         ("embedders", ("tithe.embedders",)),
     ],
 )
@@ -104,7 +113,7 @@ OPENED_ELSEWHERE = {
     ("selection/api.py", "read_table"): "files of this process, in a new temporary folder",
     ("selection/work/folder.py", "TemporaryFile"): "has no name",
     ("selection/spilled.py", "TemporaryFile"): "has no name",
-    ("selection/provenance/record.py", "read_text"): "a file of this package",
+    ("selection/provenance/manifest_schema.py", "read_text"): "a file of this package",
     ("selection/corpus/storage.py", "OSFile"): "to be read, and checked before",
     ("selection/corpus/storage.py", "read_table"): "of an open file",
     ("embedders/npy.py", "load"): "to be read, and checked before",

@@ -11,9 +11,6 @@ import numpy.typing as npt
 
 from tithe.selection.sizes import readable
 
-MAX_RECORD_SIZE = 64 << 20
-"""Bytes of a record, at most, unless the user allows more: what is made of one may take thirty times as much memory."""
-
 # Records of a batch, at most; bytes of text are bounded by the readers.
 BATCH_ROWS = 8192
 

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tithe.selection.corpus.batch import MAX_RECORD_SIZE, Batch
+from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.compression import CHUNK, chunks
 from tithe.selection.corpus.inputs import STDIN, Format, InputFile, expand, with_spooled
-from tithe.selection.corpus.jsonl import read_jsonl
-from tithe.selection.corpus.parquet import parquet_schema, read_parquet, take_parquet
 from tithe.selection.corpus.some import some_records
 from tithe.selection.errors import TitheError, UsageError, printable
+from tithe.selection.input_formats import INPUT_FORMATS
 from tithe.selection.own_files import OwnPath
+from tithe.selection.sizes import MAX_RECORD_SIZE
 
 Rows = npt.NDArray[np.int64]
 
@@ -48,8 +48,8 @@ def open_corpus(
             with copy.create() as out:
                 shutil.copyfileobj(stdin, out, CHUNK)
             status = copy.path.stat()
-            file = InputFile(file.path, "jsonl", None, status.st_size, status.st_mtime_ns, copy.path)
-        elif file.format == "parquet" and file.compression:
+            file = InputFile(file.path, file.format, None, status.st_size, status.st_mtime_ns, copy.path)
+        elif file.compression and not INPUT_FORMATS[file.format].streams:
             with copy.create() as out:
                 out.writelines(chunks(file))
             file = with_spooled(file, copy.path)
@@ -66,7 +66,7 @@ class Corpus:
         self._first_row = first_row
         self._rows: list[int | None] = [None] * len(files)
         self.schema = self._common_schema()
-        """The Arrow schema, where all files are Parquet."""
+        """The Arrow schema, where all files have one."""
 
     def batches(self, fields: Collection[str] | None) -> Iterator[Batch]:
         """All records in order, in batches of one file each.
@@ -77,7 +77,7 @@ class Corpus:
         first = self._first_row
         for number, file in enumerate(self.files):
             end = first
-            for batch in self._read(file, first, fields):
+            for batch in INPUT_FORMATS[file.format]().read(file, first, fields):
                 end = int(batch.rows[-1]) + 1
                 yield batch
             self._rows[number] = end - first
@@ -90,17 +90,8 @@ class Corpus:
             low, high = np.searchsorted(rows, starts[number : number + 2])
             if low == high:
                 continue
-            wanted = rows[low:high]
             first = int(starts[number])
-            if file.format == "parquet":
-                yield from take_parquet(file, first, wanted - first, fields)
-                continue
-            for batch in read_jsonl(file, first):
-                here = np.searchsorted(wanted, [batch.rows[0], batch.rows[-1] + 1])
-                if here[0] < here[1]:
-                    yield batch.select(wanted[here[0] : here[1]] - batch.rows[0])
-                if here[1] == len(wanted):
-                    break
+            yield from INPUT_FORMATS[file.format]().take(file, first, rows[low:high] - first, fields)
 
     @property
     def known_rows(self) -> int | None:
@@ -136,15 +127,17 @@ class Corpus:
             return list(self.schema.names)
         names: dict[str, None] = {}
         for file in self.files:
-            if file.format == "parquet":
-                names.update(dict.fromkeys(parquet_schema(file)[0].names))
+            if _has_schema(file):
+                names.update(dict.fromkeys(INPUT_FORMATS[file.format]().schema(file)[0].names))
                 break  # all of them have the same
-        for record in some_records([file for file in self.files if file.format == "jsonl"], None):
+        for record in some_records([file for file in self.files if not _has_schema(file)], None):
             names.update(dict.fromkeys(record))
         return list(names)
 
-    def _read(self, file: InputFile, first: int, fields: Collection[str] | None) -> Iterator[Batch]:
-        return read_parquet(file, first, fields) if file.format == "parquet" else read_jsonl(file, first)
+    @property
+    def has_schema_in_part(self) -> bool:
+        """Whether some of the files have a schema, and others have none."""
+        return self.schema is None and any(map(_has_schema, self.files))
 
     def _starts(self) -> Rows:
         if None in self._rows:
@@ -156,16 +149,20 @@ class Corpus:
         common: pa.Schema | None = None
         origin = None
         for number, file in enumerate(self.files):
-            if file.format != "parquet":
+            if not _has_schema(file):
                 continue
-            schema, self._rows[number] = parquet_schema(file)
+            schema, self._rows[number] = INPUT_FORMATS[file.format]().schema(file)
             for name in {name for name in schema.names if schema.names.count(name) > 1}:
                 raise TitheError(f"{file.path}: has two columns named {name!r}")
             if common is None:
                 common, origin = schema, file
             elif origin is not None and not schema.equals(common):
                 raise TitheError(_difference(common, origin, schema, file))
-        return common if common is not None and all(file.format == "parquet" for file in self.files) else None
+        return common if all(map(_has_schema, self.files)) else None
+
+
+def _has_schema(file: InputFile) -> bool:
+    return INPUT_FORMATS[file.format].has_schema
 
 
 def _difference(one: pa.Schema, first: InputFile, other: pa.Schema, second: InputFile) -> str:

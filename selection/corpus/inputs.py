@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from tithe.embedders.reading import open_regular
-from tithe.selection.corpus.batch import MAX_RECORD_SIZE
 from tithe.selection.corpus.object_search import find
 from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
 from tithe.selection.corpus.passed_over import PassedOver, no_file
 from tithe.selection.corpus.storage import Place, failure, identity, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.input_formats import INPUT_FORMATS, INPUT_SUFFIXES
+from tithe.selection.sizes import MAX_RECORD_SIZE
 
-Format = Literal["parquet", "jsonl"]
+Format = str
+"""A name of INPUT_FORMATS, or of EXPORTERS."""
 Compression = Literal["gzip", "zstd", "bz2"]
 
-FORMATS: dict[str, Format] = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
 STDIN = "-"
@@ -117,9 +118,10 @@ def with_spooled(file: InputFile, spooled: Path) -> InputFile:
 
 def _files(name: str, format: Format | None, passed: PassedOver) -> Iterator[InputFile]:
     if name == STDIN:
-        if format == "parquet":
-            raise UsageError("-: standard input is read as JSONL; Parquet needs a file")
-        yield InputFile(Path(STDIN), "jsonl", None, 0, 0)
+        format = format or "jsonl"
+        if not INPUT_FORMATS[format].streams:
+            raise UsageError(f"-: standard input is read as JSONL; {format.capitalize()} needs a file")
+        yield InputFile(Path(STDIN), format, None, 0, 0)
         return
     place = place_of(name)
     if isinstance(place, ObjectUrl):
@@ -146,7 +148,7 @@ def _objects(url: ObjectUrl, name: str, format: Format | None, passed: PassedOve
 
 
 def _holds_none(folder: str, passed: PassedOver) -> TitheError:
-    wanted = " or ".join(sorted(FORMATS))
+    wanted = " or ".join(sorted(INPUT_SUFFIXES))
     others = passed.line()
     return TitheError(
         f"{folder}: the folder holds no {wanted} files; --format reads others{f' ({others})' if others else ''}"
@@ -213,14 +215,14 @@ def _by_suffix(path: Place) -> tuple[Format | None, Compression | None]:
     compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     if compression:
         suffixes.pop()
-    return FORMATS.get(suffixes[-1]) if suffixes else None, compression
+    return INPUT_SUFFIXES.get(suffixes[-1]) if suffixes else None, compression
 
 
 def _read_as(path: Place, format: Format | None) -> tuple[Format, Compression | None]:
     by_suffix, compression = _by_suffix(path)
     chosen = format or by_suffix
     if chosen is None:
-        raise UsageError(f"{path}: the suffix names no format ({', '.join(FORMATS)}); give --format")
+        raise UsageError(f"{path}: the suffix names no format ({', '.join(INPUT_SUFFIXES)}); give --format")
     return chosen, compression
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
@@ -14,8 +15,13 @@ import numpy.typing as npt
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.compression import chunks
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.reader import Reader
+from tithe.selection.corpus.storage import open_binary
 
 Numbers = npt.NDArray[np.int64]
+
+# Bytes within which a line must end for the next one to be entered.
+_LINE = 4 << 20
 
 
 class JsonlBatch:
@@ -33,31 +39,50 @@ class JsonlBatch:
         return len(self.lines)
 
     def records(self) -> Sequence[dict[str, Any] | BadRecord]:
-        """See Batch.records: all fields are there."""
+        """All fields are there."""
         if self._records is None:
             self._records = [parse(line) if line else too_large(self._file.max_record_size) for line in self.lines]
         return self._records
 
     def invalid(self) -> Mapping[int, str]:
-        """See Batch.invalid."""
         return {i: record.reason for i, record in enumerate(self.records()) if isinstance(record, BadRecord)}
 
     def column(self, name: str) -> list[Any]:
-        """See Batch.column."""
         return [record.get(name) if isinstance(record, dict) else None for record in self.records()]
 
     def place(self, i: int) -> str:
-        """See Batch.place: the number of the physical line, from 1."""
+        """The number of the physical line, from 1."""
         return f"{self._file.path}, line {self._line_numbers[i] + _lines_before(self._file)}"
 
     def select(self, positions: Numbers) -> JsonlBatch:
-        """See Batch.select."""
         chosen = JsonlBatch(
             self._file, [self.lines[i] for i in positions], self._line_numbers[positions], self.rows[positions]
         )
         if self._records is not None:
             chosen._records = [self._records[i] for i in positions]
         return chosen
+
+
+class JsonlReader(Reader):
+    """Read from its beginning; where it is plain, it can be entered at any line."""
+
+    def read(self, file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[JsonlBatch]:
+        return read_jsonl(file, first_row)
+
+    def places(self, file: InputFile, count: int) -> Iterable[InputFile]:
+        if file.compression is not None and file.spooled is None:
+            return [file]
+        return [replace(file, part=part) for part in pairwise([*_starts(file, count), file.size])]
+
+
+def _starts(file: InputFile, count: int) -> list[int]:
+    """Where lines begin, near places evenly apart."""
+    try:
+        with open_binary(file.readable) as lines:
+            found = {start_of_line(lines, at, within=_LINE) for at in range(0, file.size, file.size // count + 1)}
+    except OSError as error:
+        raise file.unreadable(error, "cannot be read") from error
+    return sorted(start for start in found if start is not None and start < file.size)
 
 
 def read_jsonl(file: InputFile, first_row: int) -> Iterator[JsonlBatch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.footer import Footer, read_dictionary_size, read_footer
 from tithe.selection.corpus.inputs import InputFile
+from tithe.selection.corpus.reader import Reader, evenly_apart
 from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.errors import TitheError, first_line
 from tithe.selection.parallel import chained, workers
@@ -64,7 +66,6 @@ class ParquetBatch:
         return len(self.rows)
 
     def records(self) -> Sequence[dict[str, Any] | BadRecord]:
-        """See Batch.records."""
         if not self.table.num_columns:
             return [{} for _ in self.rows]
         if not self._too_large:
@@ -88,19 +89,17 @@ class ParquetBatch:
         return record
 
     def invalid(self) -> Mapping[int, str]:
-        """See Batch.invalid: those that are too large, as long as nobody asks for the values as Python objects."""
+        """Those that are too large, as long as nobody asks for the values as Python objects."""
         return dict.fromkeys(self._too_large, too_large(self._file.max_record_size).reason)
 
     def column(self, name: str) -> Any:
-        """See Batch.column."""
         return self.table.column(name)
 
     def place(self, i: int) -> str:
-        """See Batch.place: the row in the file, from 0."""
+        """The row in the file, from 0."""
         return f"{self._file.path}, row {self._rows_in_file[i]}"
 
     def select(self, positions: Numbers) -> ParquetBatch:
-        """See Batch.select."""
         return ParquetBatch(
             self._file,
             taken(self.table, positions),
@@ -112,6 +111,28 @@ class ParquetBatch:
 
 # What to_pylist raises for strings that are no UTF-8, dates beyond Python's, nanoseconds, time zones nobody knows.
 _NO_PYTHON_VALUE = (ValueError, OverflowError, pa.ArrowException)
+
+
+class ParquetReader(Reader):
+    """Only the columns asked for are read, and of a few records only their row groups."""
+
+    streams = False
+    has_schema = True
+
+    def schema(self, file: InputFile) -> tuple[pa.Schema, int]:
+        return parquet_schema(file)
+
+    def read(self, file: InputFile, first_row: int, fields: Collection[str] | None) -> Iterator[ParquetBatch]:
+        return read_parquet(file, first_row, fields)
+
+    def take(
+        self, file: InputFile, first_row: int, rows: Numbers, fields: Collection[str] | None
+    ) -> Iterator[ParquetBatch]:
+        return take_parquet(file, first_row, rows, fields)
+
+    def places(self, file: InputFile, count: int) -> Iterable[InputFile]:
+        groups = evenly_apart(len(read_footer(file).group_rows), count)
+        return [replace(file, part=(group, group + 1)) for group in groups]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from tithe.selection.designs.base import Design
 from tithe.selection.designs.copies import CopiesDesign
 from tithe.selection.designs.grouped import make_group_design
-from tithe.selection.designs.independent import IndependentDesign
-from tithe.selection.designs.pivotal import PivotalDesign, SimpleDesign
-from tithe.selection.designs.sampling import inclusion_probabilities
+from tithe.selection.designs.pivotal import PivotalDesign
+from tithe.selection.designs.registry import SAMPLERS
 from tithe.selection.designs.tokens import make_token_design
 from tithe.selection.errors import UsageError
 from tithe.selection.frame.conditions import do_not_fit
 from tithe.selection.frame.frame import Frame
 from tithe.selection.options import Options
-from tithe.selection.order import RandomKeys, stable_order
 from tithe.selection.per_record import PerRecord
 from tithe.selection.sizes import counted
-from tithe.selection.streams import Stream, entropy
 
 
 def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRecord, size: int) -> Design:
@@ -36,21 +33,19 @@ def make_design(options: Options, frame: Frame, scores: PerRecord, order: PerRec
     size = min(size, candidates.count)
     if frame.tokens is None:
         _check_room(frame, size)
-    if options.sampler == "iid" and size < candidates.count:
-        return IndependentDesign(scores, size, certain)
     if frame.tokens is not None:
         assert options.tokens is not None
-        design = make_token_design(scores, frame.tokens, options.tokens, order, candidates, certain)
+        design: Design = make_token_design(scores, frame.tokens, options.tokens, order, candidates, certain)
     elif frame.groups is not None:
         design = make_group_design(
             frame.groups, options.wanted_groups, scores, size, order, candidates=candidates, certain=certain
         )
-    elif options.sampler == "simple":
-        keys = RandomKeys(len(candidates), entropy(options.seed, Stream.ORDER, given=frame.given))
-        design = SimpleDesign(inclusion_probabilities(scores, size, certain, candidates), stable_order(keys), size)
     else:
-        design = PivotalDesign(inclusion_probabilities(scores, size, certain, candidates), order, size)
-    return design if frame.copies is None else CopiesDesign(design, frame.copies)
+        design = SAMPLERS[options.sampler]().design(scores, order, size, frame, seed=options.seed)
+    if frame.copies is None:
+        return design
+    assert isinstance(design, PivotalDesign), "records stand for copies where a sampler spreads over the clusters"
+    return CopiesDesign(design, frame.copies)
 
 
 def _check_room(frame: Frame, size: int) -> None:

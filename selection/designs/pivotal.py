@@ -9,8 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.designs import variance
-from tithe.selection.designs.sampling import Sample, draw_pivotal, inverses, open_masses
+from tithe.selection.designs.sampler import Sampler
+from tithe.selection.designs.sampling import (
+    Sample,
+    draw_pivotal,
+    inclusion_probabilities,
+    inverses,
+    open_masses,
+)
+from tithe.selection.frame.frame import Frame
+from tithe.selection.order import RandomKeys, stable_order
 from tithe.selection.per_record import Derived, PerRecord, totals
+from tithe.selection.streams import Stream, entropy
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -24,11 +34,9 @@ class PivotalChances:
     places: Floats
 
     def part(self, numbers: Positions) -> PivotalChances:
-        """See Chances."""
         return PivotalChances(self.probabilities[numbers], self.places[numbers])
 
     def forecast(self, values: Floats, *, population: int) -> float:
-        """See Chances."""
         return variance.pivotal_variance(values, self.probabilities, self.places, population=population)
 
 
@@ -43,15 +51,12 @@ class PivotalDesign:
     size: int
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """See Design."""
         return draw_pivotal(self.probabilities, self.order, rng)
 
     def inclusion(self, positions: Positions) -> Floats:
-        """See Design."""
         return self.probabilities[positions]
 
     def chances(self, positions: Positions) -> PivotalChances:
-        """See Design."""
         masses = open_masses(self.probabilities, self.order)
         return PivotalChances(self.probabilities[positions], variance.places_in_order(masses, self.order, positions))
 
@@ -84,3 +89,21 @@ class SimpleDesign(PivotalDesign):
         mass = of_each_probe(lambda pi: pi * (1 - pi))
         ratio = float(complement @ losses) / float(mass.sum()) if mass.any() else 0.0
         return np.maximum(losses**2 * inverse - 2 * ratio * losses * complement + ratio**2 * mass, 0.0)
+
+
+class Pivotal(Sampler):
+    """Spread over the clusters."""
+
+    spreads = True
+
+    def design(self, scores: PerRecord, order: PerRecord, size: int, frame: Frame, *, seed: int) -> PivotalDesign:
+        return PivotalDesign(inclusion_probabilities(scores, size, frame.certain, frame.candidates), order, size)
+
+
+class Simple(Sampler):
+    """Whatever the clusters."""
+
+    def design(self, scores: PerRecord, order: PerRecord, size: int, frame: Frame, *, seed: int) -> SimpleDesign:
+        keys = RandomKeys(len(frame.candidates), entropy(seed, Stream.ORDER, given=frame.given))
+        probabilities = inclusion_probabilities(scores, size, frame.certain, frame.candidates)
+        return SimpleDesign(probabilities, stable_order(keys), size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tithe.selection.losses.base import Dtype, LossRequest, LossSource
 from tithe.selection.losses.registry import make_loss_source, runs_model
 
-__all__ = ["Dtype", "LossRequest", "LossSource", "make_loss_source", "runs_model"]
+__all__ = ["make_loss_source", "runs_model"]

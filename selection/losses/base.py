@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,28 +33,44 @@ class LossRequest:
     template: str | None = None
 
 
-class LossSource(Protocol):
-    """Knows, or finds out, the loss of single records.
+Facts = dict[str, dict[str, Any]]
+"""Keys of the manifest, each with the JSON schema of its value."""
 
-    `field` is the top-level field of the corpus that is read, if any; `asked` counts the losses asked for so far.
-    """
+Reads = Literal["file", "model", "code"] | None
+
+
+class LossSource:
+    """Knows, or finds out, the loss of single records. A new one is a class in a file of its own, with `losses` and
+    `describe`, and a line in the registry."""
+
+    reads: ClassVar[Reads] = None
+    """What the text after the colon names: a model has a use for a device, a number format and a text rule."""
+    FACTS: ClassVar[Facts] = {}
+    """For the schema of the manifest: what `describe` gives besides `source`, each with its JSON schema."""
 
     @property
-    def field(self) -> str | None: ...
+    def field(self) -> str | None:
+        """The top-level field of the corpus that is read, if any."""
+        return None
 
-    @property
-    def asked(self) -> int: ...
+    asked: int = 0
+    """Losses asked for so far."""
+
+    @classmethod
+    def make(cls, argument: str, request: LossRequest) -> LossSource:
+        """The source, from the text after the colon of the specification. Raises TitheError for what cannot work."""
+        raise NotImplementedError
 
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Losses of the records at `rows` (overall, ascending), shape (len(rows),), finite and not negative.
 
         Raises TitheError naming the record whose loss cannot be used.
         """
-        ...
+        raise NotImplementedError
 
     def describe(self) -> dict[str, Any]:
-        """For the manifest, after `losses`: JSON values that say where the losses are from."""
-        ...
+        """For the manifest, after `losses`: JSON values that say where the losses are from; `source` is the name."""
+        raise NotImplementedError
 
 
 def checked_loss(value: Any, what: str, place: str) -> float:

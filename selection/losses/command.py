@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from tithe.selection.blas import environment
 from tithe.selection.corpus import Corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.json_lines import json_lines
-from tithe.selection.losses.base import checked_loss
+from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss
 from tithe.selection.losses.pipes import Pipes
 from tithe.selection.sizes import counted
 
@@ -27,21 +27,26 @@ from tithe.selection.sizes import counted
 _LOOK = 0.2
 
 
-class CommandLoss:
+class CommandLoss(LossSource):
     """Runs a shell command: records go to its standard input, a JSON object with `loss` comes back for each, in order.
 
     The command is stopped, with all it started, when it says nothing for `timeout` seconds.
     """
 
-    field: str | None = None
+    reads = "code"
+    FACTS: ClassVar[Facts] = {"command": {"description": "exec: the command.", "type": "string"}}
 
     def __init__(self, command: str, *, timeout: float) -> None:
         self._command = command
         self._timeout = timeout
         self.asked = 0
 
+    @classmethod
+    def make(cls, argument: str, request: LossRequest) -> CommandLoss:
+        return cls(argument, timeout=request.timeout)
+
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """See LossSource.losses. Raises TitheError, with the end of the command's stderr, for other answers."""
+        """Raises TitheError, with the end of the command's stderr, for other answers."""
         self.asked += len(rows)
         process = subprocess.Popen(
             self._command,
@@ -69,7 +74,6 @@ class CommandLoss:
         return found
 
     def describe(self) -> dict[str, Any]:
-        """See LossSource.describe."""
         return {"source": "exec", "command": self._command}
 
     def _converse(self, process: subprocess.Popen[bytes], pipes: Pipes, count: int) -> npt.NDArray[np.float64]:

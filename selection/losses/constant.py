@@ -8,18 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.corpus import Corpus
+from tithe.selection.losses.base import LossRequest, LossSource
 
 
-class ConstantLoss:
+class ConstantLoss(LossSource):
     """A loss of 1 for every record; nothing is asked."""
 
-    field: str | None = None
     asked = 0
 
+    @classmethod
+    def make(cls, argument: str, request: LossRequest) -> ConstantLoss:
+        return cls()
+
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """See LossSource.losses."""
         return np.ones(len(rows))
 
     def describe(self) -> dict[str, Any]:
-        """See LossSource.describe."""
         return {"source": "none"}

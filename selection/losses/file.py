@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,17 @@ from tithe.embedders.reading import check_regular
 from tithe.selection.corpus import BadRecord, Corpus, open_corpus
 from tithe.selection.corpus.object_store import is_url, shown
 from tithe.selection.errors import TitheError
-from tithe.selection.losses.base import checked_loss
+from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss
 from tithe.selection.sizes import counted
 
 
-class FileLoss:
+class FileLoss(LossSource):
     """Reads JSONL or Parquet with the fields `row` (overall row, from 0) and `loss`; more rows may stand there."""
 
-    field: str | None = None
+    reads = "file"
+    FACTS: ClassVar[Facts] = {
+        "path": {"description": "file: the file; see other_inputs for its hash.", "type": "string"}
+    }
 
     def __init__(self, path: str) -> None:
         try:  # now, not after the long work
@@ -33,8 +36,12 @@ class FileLoss:
         self._path = path
         self.asked = 0
 
+    @classmethod
+    def make(cls, argument: str, request: LossRequest) -> FileLoss:
+        return cls(argument)
+
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """See LossSource.losses. Raises TitheError for rows without a loss, and for rows with two."""
+        """Raises TitheError for rows without a loss, and for rows with two."""
         self.asked += len(rows)
         found = np.full(len(rows), np.nan)
         with TemporaryDirectory(prefix="tithe-") as spool:
@@ -61,5 +68,4 @@ class FileLoss:
         return found
 
     def describe(self) -> dict[str, Any]:
-        """See LossSource.describe."""
         return {"source": "file", "path": self._path}

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from tithe.embedders.reading import check_regular_below
 from tithe.selection.corpus import BadText, Corpus, choose_rule
 from tithe.selection.corpus.dialogue import dialogue
 from tithe.selection.errors import TitheError, UsageError
-from tithe.selection.losses.base import LossRequest, checked_loss, records_at
+from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss, records_at
 from tithe.selection.losses.tokens import DialogueTokenizer, Example
 
 # Bytes of the logits of a batch, as float32, and tokens of a batch, padding included: on the CPU; elsewhere.
@@ -32,7 +32,7 @@ _CHUNK = 1 << 24
 _SANE_LIMIT = 1 << 24
 
 
-class ModelLoss:
+class ModelLoss(LossSource):
     """The mean loss in nats of a record's completion given its prompt: see DialogueTokenizer.
 
     The model is loaded by the library transformers, from a folder or, where the network allows, from the hub. No code
@@ -42,7 +42,25 @@ class ModelLoss:
     Raises TitheError for a model that cannot be had, and UsageError for a device that is not there.
     """
 
-    field: str | None = None
+    reads = "model"
+    FACTS: ClassVar[Facts] = {
+        "model": {"description": "model: its name or folder.", "type": "string"},
+        "architecture": {"description": "model: its class.", "type": "string"},
+        "sha256": {
+            "description": "model: of the names and bytes of its weights.",
+            "type": "string",
+            "pattern": "^[0-9a-f]{64}$",
+        },
+        "dtype": {"description": "model: numbers it calculated with.", "type": "string"},
+        "device": {"description": "model: where it ran.", "type": "string"},
+        "max_tokens": {"description": "model: tokens that it takes.", "type": ["integer", "null"]},
+        "tokens_scored": {
+            "description": "model: tokens of all records whose loss counted.",
+            "type": "integer",
+            "minimum": 0,
+        },
+        "records_cut": {"description": "model: records too long for it.", "type": "integer", "minimum": 0},
+    }
 
     def __init__(self, model: str, request: LossRequest) -> None:
         self._name = model
@@ -58,8 +76,12 @@ class ModelLoss:
             self._config, self._tokenizer = self._settings()
         self._limit = _limit(self._config, self._tokenizer)
 
+    @classmethod
+    def make(cls, argument: str, request: LossRequest) -> ModelLoss:
+        return cls(argument, request)
+
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """See LossSource.losses. Raises TitheError where the model cannot be loaded or run."""
+        """Raises TitheError where the model cannot be loaded or run."""
         self.asked += len(rows)
         if len(rows) == 0:
             return np.zeros(0)
@@ -81,7 +103,7 @@ class ModelLoss:
         return np.array([checked_loss(float(loss), what, place) for loss, place in zip(found, places, strict=True)])
 
     def describe(self) -> dict[str, Any]:
-        """See LossSource.describe: `sha256` is of the names and the bytes of the weights, as they were used."""
+        """`sha256` is of the names and the bytes of the weights, as they were used."""
         return {"source": "model", "model": self._name, **self._found}
 
     def _examples(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> tuple[list[Example], list[str], int]:

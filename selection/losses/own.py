@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.corpus import Corpus
 from tithe.selection.errors import TitheError, UsageError
-from tithe.selection.losses.base import checked_loss, records_at
+from tithe.selection.losses.base import Facts, LossSource, checked_loss, records_at
 from tithe.selection.sizes import counted
 
 # Records of a call, at most.
 _BATCH = 256
 
 
-class OwnLoss:
+class OwnLoss(LossSource):
     """Calls a function that takes a list of records and returns as many losses, or an object with a method `losses`.
 
     A class is called without arguments, and should make such an object. Records are dictionaries: the JSON object, or
     the row of a Parquet file. They come in the order of the corpus.
     """
 
-    field: str | None = None
+    reads = "code"
+    FACTS: ClassVar[Facts] = {"object": {"description": "python: the function or object.", "type": "string"}}
 
     def __init__(self, spec: str, given: Any) -> None:
         self._spec = spec
@@ -34,7 +35,7 @@ class OwnLoss:
         self.asked = 0
 
     def losses(self, corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """See LossSource.losses. What the user's code raises becomes a TitheError."""
+        """What the user's code raises becomes a TitheError."""
         self.asked += len(rows)
         found: list[float] = []
         records = records_at(corpus, rows, None)
@@ -51,7 +52,6 @@ class OwnLoss:
         return np.array(found, np.float64)
 
     def describe(self) -> dict[str, Any]:
-        """See LossSource.describe."""
         return {"source": "python", "object": self._spec}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
+from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement
+from tithe.selection.methods.base import Facts, Floats, Judgement, Method
 from tithe.selection.methods.low_rank import LowRank
 from tithe.selection.methods.sensitivity import Sensitivity
 from tithe.selection.options import Options
@@ -19,12 +21,23 @@ from tithe.selection.sizes import counted
 _MARGIN = 0.95
 
 
-class Auto:
+class Auto(Method):
     """Asks for the losses of the centres and of the landmarks, and compares both methods on the landmarks.
 
     The clusters' proxies have not seen the landmarks; the fit of `low-rank` predicts each from the others. Squared
     errors are weighed by the inverse of a landmark's inclusion probability, so that they stand for all records.
     """
+
+    takes_rank = True
+    FACTS: ClassVar[Facts] = {
+        "chosen": {"description": "auto: what was chosen.", "type": "string"},
+        "errors_on_landmarks": {
+            "description": "auto: root mean squared errors of both.",
+            "type": "object",
+            "additionalProperties": {"type": "number"},
+        },
+        "reason": {"description": "auto: why.", "type": "string"},
+    }
 
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._ground = ground
@@ -32,7 +45,6 @@ class Auto:
         self.probes = np.union1d(self._sensitivity.probes, self._low_rank.probes)
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
-        """See Method."""
         of_centres, of_landmarks = (
             losses[np.searchsorted(self.probes, method.probes)] for method in (self._sensitivity, self._low_rank)
         )
@@ -44,6 +56,12 @@ class Auto:
         reason = self._reason(errors)
         facts = {**chosen.facts, "chosen": name, "errors_on_landmarks": errors, "reason": reason}
         return replace(chosen, notes=(f"method: {name}; {reason}", *chosen.notes), facts=facts)
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        super().check(options)
+        if options.loss == "none":
+            raise UsageError(f"--method {options.method}: chooses by losses; name their source with --loss")
 
     def _errors(self, of_clusters: Proxy, of_directions: Proxy) -> dict[str, float]:
         """Root mean squared errors of both proxies over the records, from the landmarks that are no centres."""

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.frame.duplicates import times_copies
 from tithe.selection.per_record import PerRecord
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores
 
+if TYPE_CHECKING:
+    from tithe.selection.groundwork import Groundwork
+    from tithe.selection.options import Options
+
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
+
+Facts = dict[str, dict[str, Any]]
+"""Keys of the manifest, each with the JSON schema of its value."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +49,43 @@ class Judgement:
         return replace(self, scores=replace(self.scores, values=times_copies(self.scores.values, copies)))
 
 
-class Method(Protocol):
-    """Judges the records of a groundwork.
+class Method:
+    """Judges the records of a clustered corpus.
 
     All methods share what comes after: inclusion probabilities, samplers, weights, evidence, outputs. A new one is a
-    class in a file of its own and a line in the registry.
+    class in a file of its own, with `judge`, and a line in the registry.
     """
 
-    @property
-    def probes(self) -> Positions:
-        """The records whose losses it asks for, shape (m,), known before any loss."""
-        ...
+    takes_rank: ClassVar[bool] = False
+    """Whether it has a use for --rank."""
+    asks_for_losses: ClassVar[bool] = True
+    """Whether it judges by the losses of its probes; if not, it has no use for --lambda either."""
+    FACTS: ClassVar[Facts] = {}
+    """For the schema of the manifest: what `Judgement.facts` may hold, each with its JSON schema."""
+    why_not: ClassVar[str] = "others were chosen"
+    """Of a method that leaves nothing to chance: why a record is not in the subset."""
+
+    probes: Positions
+    """The records whose losses it asks for, shape (m,), known before any loss."""
+
+    def __init__(self, options: Options, ground: Groundwork) -> None: ...
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
         """Judge all records from the losses of the probes, shape (m,).
 
         Records that are no candidates must get the score 0.
         """
-        ...
+        raise NotImplementedError
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        """Raise UsageError for options that mean nothing to the method, rather than ignore them."""
+        name = f"--method {options.method}"
+        if options.rank is not None and not cls.takes_rank:
+            raise UsageError(f"{name}: has no use for --rank; leave it out")
+        if cls.asks_for_losses:
+            return
+        if options.smoothness is not None:
+            raise UsageError(f"{name}: has no use for --lambda; leave it out")
+        if options.loss != "none" and not (options.score_subset or options.validate):
+            raise UsageError(f"{name}: asks for no losses; leave --loss out, or say --score-subset or --validate")

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.designs.registry import samplers_that_spread
 from tithe.selection.distinct import distinct
+from tithe.selection.errors import UsageError
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement, Positions
-from tithe.selection.options import Options
+from tithe.selection.methods.base import Floats, Judgement, Method, Positions
+from tithe.selection.options import Options, flag_of
 from tithe.selection.per_record import Among, Derived, Few, worked_out
 from tithe.selection.proxy import Proxy
 from tithe.selection.sensitivity import Scores, distances_to_the_power
@@ -20,12 +22,15 @@ from tithe.selection.streams import Stream, generator
 CANDIDATES = 50_000
 
 
-class KCenter:
+class KCenter(Method):
     """Greedy farthest-point traversal, at most twice the optimal radius (Gonzalez 1985). No losses, all weights 1.
 
     Nothing is left to chance, so nothing can be said of what the subset stands for. In a corpus of more than
     CANDIDATES records, or 4 times the budget, the traversal is over a uniform sample of so many.
     """
+
+    asks_for_losses = False
+    why_not = "others are farther from one another"
 
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._ground = ground
@@ -34,7 +39,6 @@ class KCenter:
         self.probes = np.empty(0, np.int64)
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
-        """See Method."""
         count = candidates.count
         size = min(self._ground.plan.size, count)
         rng = generator(self._seed, Stream.CANDIDATES)
@@ -45,6 +49,19 @@ class KCenter:
         scores = worked_out(is_chosen, np.float32)
         proxy = Proxy.ignorant(len(candidates))
         return Judgement(Scores(scores, 1.0, 0.0, 0.0), proxy, self._spreads, by_chance=False)
+
+    @classmethod
+    def check(cls, options: Options) -> None:
+        super().check(options)
+        name = f"--method {options.method}"
+        chance = ("sampler", "keep_centers", "score_subset", "always", "group_by", "dedup", "dedup_near")
+        given = [flag_of(field) for field in chance if options.is_given(field)]
+        if given:
+            raise UsageError(f"{name}: leaves nothing to chance; leave {' and '.join(given)} out")
+        if len(options.fraction) > 1:
+            raise UsageError(f"{name}: takes one --fraction")
+        if options.tokens is not None:
+            raise UsageError(f"--tokens: the budget is met by --sampler {samplers_that_spread()}, not by {name}")
 
 
 def farthest_points(points: npt.NDArray[np.float32], count: int) -> Positions:

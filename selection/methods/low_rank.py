@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.designs.registry import SAMPLERS
 from tithe.selection.designs.sampling import draw_pivotal, inclusion_probabilities
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement
+from tithe.selection.methods.base import Facts, Floats, Judgement, Method
 from tithe.selection.nearest import search_all
 from tithe.selection.options import Options
 from tithe.selection.proxy import Labels, Proxy, slope_above_zero
@@ -30,7 +32,7 @@ _PENALTIES = np.geomspace(1e-6, 1e2, 33)
 Vectors = npt.NDArray[np.float32]
 
 
-class LowRank:
+class LowRank(Method):
     """Judges a record by its components along the leading directions of all embeddings, and by what they leave over.
 
     With v_1 .. v_r the leading right singular vectors of the embeddings, e = Σ α_i v_i + r(e), the score of a record
@@ -38,6 +40,16 @@ class LowRank:
     record that could be asked about; so the losses of k landmarks, drawn in proportion to their leverage scores
     Σ α_i² / σ_i², are asked for, and ℓ̂ is fitted to them (see `fit`).
     """
+
+    takes_rank = True
+    FACTS: ClassVar[Facts] = {
+        "rank": {"description": "low-rank: directions.", "type": "integer", "minimum": 0},
+        "share_of_squared_norms": {"description": "low-rank: what they hold.", "type": "number"},
+        "penalty": {
+            "description": "low-rank: ridge penalty of the fit of the losses; null: nothing was fitted.",
+            "type": ["number", "null"],
+        },
+    }
 
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._options = options
@@ -56,12 +68,11 @@ class LowRank:
         self.probes, self.landmark_probabilities = landmarks.positions, landmarks.probabilities
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
-        """See Method."""
         found, proxy = self._fitted(losses)
         smoothness = self._options.smoothness
         if smoothness is None and losses.min() < losses.max():
             smoothness = slope_above_zero(self._spreads[self.probes], np.abs(losses - found.left_out))
-        uniform_share = 0.0 if self._options.sampler == "iid" else UNIFORM_SHARE
+        uniform_share = 0.0 if SAMPLERS[self._options.sampler].as_printed else UNIFORM_SHARE
         scores = score(proxy.values, self._spreads, candidates, smoothness=smoothness, uniform_share=uniform_share)
         facts = {"rank": self.basis.rank, "share_of_squared_norms": self.basis.share, "penalty": found.penalty}
         return Judgement(scores, proxy, self._spreads, notes=self._notes(), facts=facts)

@@ -1,30 +1,35 @@
-"""From `--method NAME` to a method."""
+"""`--method`: how records are judged; a line for each, whose words follow one another in the help."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.auto import Auto
-from tithe.selection.methods.base import Method
-from tithe.selection.methods.k_center import KCenter
-from tithe.selection.methods.low_rank import LowRank
-from tithe.selection.methods.regression import Regression
-from tithe.selection.methods.sensitivity import Sensitivity
-from tithe.selection.methods.uniform import Uniform
-from tithe.selection.options import MethodName, Options
+from tithe.embedders.entries import Entry, Registry
 
-METHODS: dict[MethodName, Callable[[Options, Groundwork], Method]] = {
-    "sensitivity": Sensitivity,
-    "low-rank": LowRank,
-    "uniform": Uniform,
-    "k-center": KCenter,
-    "auto": Auto,
-}
+if TYPE_CHECKING:
+    from tithe.selection.groundwork import Groundwork
+    from tithe.selection.methods.base import Method
+    from tithe.selection.options import Options
+
+METHODS: Registry[type[Method]] = Registry(
+    Entry(
+        "sensitivity", "tithe.selection.methods.sensitivity:Sensitivity", "by their cluster's loss and their distance"
+    ),
+    Entry("low-rank", "tithe.selection.methods.low_rank:LowRank", "by leading directions"),
+    Entry("uniform", "tithe.selection.methods.uniform:Uniform", "all alike"),
+    Entry("k-center", "tithe.selection.methods.k_center:KCenter", "the farthest from one another"),
+    Entry("auto", "tithe.selection.methods.auto:Auto", "the better of the first two"),
+)
+
+OF_A_REGRESSION = Entry("regression", "tithe.selection.methods.regression:Regression")
+"""The method of --task regression."""
+
+
+def method_of(options: Options) -> type[Method]:
+    """The method that the options name; a regression has its own."""
+    return OF_A_REGRESSION.load() if options.task == "regression" else METHODS[options.method]
 
 
 def make_method(options: Options, ground: Groundwork) -> Method:
-    """The method that the options name; a regression has its own."""
-    if options.task == "regression":
-        return Regression(options, ground)
-    return METHODS[options.method](options, ground)
+    """The same, for a corpus that is clustered."""
+    return method_of(options)(options, ground)

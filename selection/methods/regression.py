@@ -17,6 +17,7 @@ under x₀; the subset is weighted by 1/π. What is ours, since measurements sai
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement
+from tithe.selection.methods.base import Facts, Floats, Judgement, Method
 from tithe.selection.options import Options
 from tithe.selection.order import stable_order
 from tithe.selection.per_record import Derived, PerRecord, blocks, total, totals, worked_out
@@ -48,15 +49,19 @@ _SMALLEST = 1e-6
 _ROWS_PER_UNKNOWN = 3
 
 
-class Regression:
+class Regression(Method):
     """Judges rows by their influence on a least-squares fit. No losses are asked for: the rows hold all there is."""
+
+    FACTS: ClassVar[Facts] = {
+        "unknowns": {"description": "regression: coefficients.", "type": "integer", "minimum": 0},
+        "mean_squared_residual": {"description": "regression: of the first fit.", "type": "number"},
+    }
 
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._ground = ground
         self.probes = np.empty(0, np.int64)
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
-        """See Method."""
         ground = self._ground
         gram, sums = _moments(ground)
         sizes = totals(ground.clusters.labels, ground.clusters.k)

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from tithe.selection.designs.registry import SAMPLERS
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Floats, Judgement
+from tithe.selection.methods.base import Facts, Floats, Judgement, Method
 from tithe.selection.options import Options
 from tithe.selection.per_record import Derived
 from tithe.selection.proxy import CentreLosses, Proxy, auto_lambda, smoothed, verbatim
 from tithe.selection.sensitivity import UNIFORM_SHARE, distances_to_the_power, score
 
 
-class Sensitivity:
+class Sensitivity(Method):
     """Asks for the losses of the k cluster centres; a record is judged by its cluster and its distance.
 
     With the sampler `iid` this is Algorithm 1 as printed; otherwise losses of neighbouring centres are smoothed, and
     a part of the score is shared by all records.
     """
 
+    FACTS: ClassVar[Facts] = {
+        "shrinkage": {"description": "sensitivity: part of the centres' differences that is kept.", "type": "number"},
+        "far_out": {
+            "description": "sensitivity: centres whose loss is far out, and kept.",
+            "type": "integer",
+            "minimum": 0,
+        },
+    }
+
     def __init__(self, options: Options, ground: Groundwork) -> None:
         self._options = options
         self._clusters = ground.clusters
-        self._printed = options.sampler == "iid"
+        self._printed = SAMPLERS[options.sampler].as_printed
         self.probes = ground.clusters.centres
 
     def judge(self, losses: Floats, candidates: Candidates) -> Judgement:
-        """See Method."""
         clusters, options = self._clusters, self._options
         found = self._centre_losses(losses)
         proxy = self._proxy(found)

@@ -12,6 +12,7 @@ from tithe.selection.corpus.storage import place_of
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.options import Options
 from tithe.selection.outputs import Outputs
+from tithe.selection.shard_names import is_shard
 
 # Characters of the name of a file, at most.
 _LONGEST_NAME = 4096
@@ -68,6 +69,8 @@ def _outputs_differ(manifest: dict[str, Any]) -> Iterator[str]:
     parts = [output["path"].partition("/") for output in outputs[:-2]]
     if any(folder != subset or bool(name) != options["shards"] for folder, _, name in parts):
         yield "outputs: are not files of the subset"
+    if shards and not all(is_shard(name) for _, _, name in parts):
+        yield "outputs: are not shards of the subset"
     if len(parts) > 1 and not shards:
         yield "outputs: are more than the subset"
     if "lines" not in outputs[0]:

@@ -28,7 +28,7 @@ from tithe.selection.frame.near import unit
 from tithe.selection.groundwork import Groundwork, find_text_rule, lay
 from tithe.selection.losses.registry import reads
 from tithe.selection.methods.base import Judgement, Method
-from tithe.selection.methods.registry import make_method
+from tithe.selection.methods.registry import make_method, method_of
 from tithe.selection.options import Options
 from tithe.selection.per_record import PerRecord, positions_where
 from tithe.selection.provenance.files import check_inputs, require_tables
@@ -313,7 +313,7 @@ class _Case:
         if self._frame.copies is not None and self._frame.copies[at] == 0:
             return self._stand_in(at, self._frame.copies)
         if not self._manifest["method"]["by_chance"]:
-            return f"by --method {self._options.method}, without chance: others are farther from one another"
+            return f"by --method {self._options.method}, without chance: {method_of(self._options).why_not}"
         if standing.probability is None:
             return "others were drawn; its probability is not known"
         return "it was left to chance, and others were drawn"

@@ -10,18 +10,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tithe.embedders.reading import open_regular
 from tithe.selection.corpus.object_store import is_url
 from tithe.selection.errors import TitheError, printable
+from tithe.selection.exporters.registry import SUFFIXES
 from tithe.selection.manifest import SCHEMA_VERSION
 from tithe.selection.provenance.consistency import contradiction
+from tithe.selection.provenance.manifest_schema import manifest_schema
 from tithe.selection.provenance.reach import Reach
-from tithe.selection.provenance.schema import Schema, first_fault
+from tithe.selection.provenance.schema import first_fault
 from tithe.selection.provenance.seal import is_intact
 from tithe.selection.whole import beside
 
@@ -50,6 +50,12 @@ class Record:
     def subset(self) -> Path:
         """The subset, which lies beside the manifest as the other outputs do: a file, or a folder of shards."""
         return self.path.parent / Path(self.manifest["outputs"][0]["path"]).parts[0]
+
+    @property
+    def format(self) -> str:
+        """The format of the subset, or of its shards: a name of EXPORTERS."""
+        name = self.manifest["outputs"][0]["path"]
+        return next(format for suffix, format in SUFFIXES.items() if name.endswith(suffix))
 
     @property
     def rows(self) -> Path:
@@ -155,7 +161,7 @@ def _fault(manifest: dict[str, Any]) -> str | None:
     """What is wrong with a manifest; None: nothing."""
     if _is_deep(manifest):
         return f"it holds something that is deeper than {_DEEPEST} objects in objects"
-    wrong = first_fault(manifest, _schema())
+    wrong = first_fault(manifest, manifest_schema())
     if wrong is not None:
         return wrong
     for output in manifest["outputs"]:
@@ -168,11 +174,6 @@ def _lies_beside(name: str) -> bool:
     """Whether this is a file beside the manifest, or one in a folder beside it."""
     parts = Path(name).parts
     return 1 <= len(parts) <= 2 and ".." not in parts and "/".join(parts) == name
-
-
-@cache
-def _schema() -> Schema:
-    return json.loads(files("tithe.selection.provenance").joinpath("manifest.schema.json").read_text(encoding="utf-8"))
 
 
 def _is_deep(document: Any) -> bool:

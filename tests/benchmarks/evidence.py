@@ -14,7 +14,6 @@ from tithe.selection.evidence import estimate_from_subset, forecast_from_probes,
 from tithe.selection.frame.candidates import Candidates
 from tithe.selection.methods.base import Judgement
 from tithe.selection.options import Options
-from tithe.selection.plan import Sampler
 from tithe.selection.validation import Validation
 
 SEEDS, VALIDATED = 300, 500
@@ -32,7 +31,7 @@ def run() -> list[Table]:
     return [numbers, verdicts]
 
 
-def _rows(case: Case, sampler: Sampler) -> tuple[dict[str, object], dict[str, object]]:
+def _rows(case: Case, sampler: str) -> tuple[dict[str, object], dict[str, object]]:
     losses, n = case.losses, len(case.losses)
     laid, everyone = ground(case.vectors, case.k, case.size), Candidates.everyone(n)
     options = Options(inputs=(), output=None, loss="column:loss", sampler=sampler)

@@ -177,7 +177,7 @@ CONTRADICTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "bins": ("losses of a file", {"evidence.losses.edges": [1.0]}, "edges and counts do not belong together"),
     "bins that go back": ("losses of a file", {"evidence.losses.edges.0": 1e9}, "edges and counts do not belong"),
     "a quantile": ("losses of a file", {"evidence.validation.holder": {"x": 1.0}}, "is not written as it should be"),
-    "a trainer": ("plain", {"options.for": "nobody"}, "options: "),
+    "a trainer": ("plain", {"options.for": "nobody"}, "options.for: is none of trl, "),
     "options": ("plain", {"options.rank": 3}, "options: --method sensitivity: has no use for --rank"),
     "a name": ("plain", {"options.inputs": ["a\0b"]}, "is no name of a file"),
     "a long name": ("plain", {"run.folder": "a/" * 100_000}, "is no name of a file"),

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Tithe, read_jsonl, write_jsonl
-from tithe.selection.methods.registry import METHODS
-from tithe.selection.options import MethodName
 
 BUDGET = ("--clusters", "40", "--size", "200", "--encoder", "column:vector", "--loss", "column:loss")
 
@@ -167,7 +164,3 @@ def test_options_that_a_method_has_no_use_for_are_refused(
 ) -> None:
     ran = tithe("select", corpus, "--size", "60", "-o", "s.jsonl", *options)
     assert (ran.code, message in ran.err) == (2, True), ran.err
-
-
-def test_every_method_that_can_be_named_is_there() -> None:
-    assert set(METHODS) == set(get_args(MethodName))

@@ -14,7 +14,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
-from tithe.cli.select import TRAINERS as NAMES
 from tithe.selection.hashes import sha256
 from tithe.selection.options import Options
 from tithe.selection.trainers import TRAINERS
@@ -172,11 +171,7 @@ def test_records_only(tithe: Tithe, corpus: Path, tmp_path: Path) -> None:
     assert "copies" not in rows(tmp_path / "s.jsonl").column_names
 
 
-def test_the_command_line_knows_the_trainers() -> None:
-    assert tuple(TRAINERS) == NAMES
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINERS)
 def test_each_trainer_gets_the_shape_it_respects(tithe: Tithe, dialogues: Path, tmp_path: Path, name: str) -> None:
     ran = tithe("select", dialogues, "-o", "s.jsonl", *UNEQUAL, "--for", name)
     assert ran.code == 0, ran.err
@@ -227,7 +222,7 @@ def test_what_contradicts_itself_is_a_usage_error_of_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.jsonl"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINERS)
 def test_what_the_manifest_records_of_a_trainer_can_be_said_again(name: Any) -> None:
     trainer = TRAINERS[name]
     for shape in trainer.shapes:

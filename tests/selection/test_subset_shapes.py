@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from tithe.selection import shuffled
 from tithe.selection.corpus import Compression, Corpus, Format, open_corpus
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.exporters.parquet import ROW_GROUP
 from tithe.selection.own_files import OwnPath
 from tithe.selection.shapes import WeightsAs
-from tithe.selection.subset import ROW_GROUP, check_writable, write_subset
+from tithe.selection.subset import check_writable, write_subset
 
 
 def opened(tmp_path: Path, *names: str) -> Corpus:

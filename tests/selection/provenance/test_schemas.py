@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Tithe
 from tests.schemas import nodes, schema
 from tithe.selection.manifest import SCHEMA_VERSION
+from tithe.selection.provenance.manifest_schema import NAME, manifest_schema, written
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -18,6 +19,12 @@ ROOT = Path(__file__).parent.parent.parent.parent
 def test_every_key_is_described(name: str) -> None:
     undescribed = [path for path, node in nodes(schema(name)) if not node.get("description")]
     assert undescribed == []
+
+
+def test_the_schema_in_the_package_is_the_one_that_is_used() -> None:
+    # After a change that is meant: make schemas
+    text = (ROOT / "selection" / "provenance" / NAME).read_text(encoding="utf-8")
+    assert text == written(manifest_schema())
 
 
 def test_the_schema_is_of_the_version_that_is_written() -> None:

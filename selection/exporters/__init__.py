@@ -1,0 +1,1 @@
+"""Formats in which a subset is written, one file each."""

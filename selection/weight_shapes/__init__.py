@@ -1,0 +1,1 @@
+"""`--weights-as`: how the subset holds the weights, one file a shape."""
