@@ -74,6 +74,18 @@ class JsonlReader(Reader):
             return [file]
         return [replace(file, part=part) for part in pairwise([*_starts(file, count), file.size])]
 
+    def ends(self, file: InputFile, part_bytes: int) -> Iterator[int]:
+        if file.compression is not None:
+            return
+        try:
+            with open_binary(file.readable) as lines:
+                end = 0
+                while end < file.size:
+                    end = start_of_line(lines, min(end + part_bytes, file.size)) or file.size
+                    yield end
+        except OSError as error:
+            raise file.unreadable(error, "cannot be read") from error
+
 
 def _starts(file: InputFile, count: int) -> list[int]:
     """Where lines begin, near places evenly apart."""

@@ -118,6 +118,7 @@ class ParquetReader(Reader):
 
     streams = False
     has_schema = True
+    unit = "row groups"
 
     def schema(self, file: InputFile) -> tuple[pa.Schema, int]:
         return parquet_schema(file)
@@ -133,6 +134,15 @@ class ParquetReader(Reader):
     def places(self, file: InputFile, count: int) -> Iterable[InputFile]:
         groups = evenly_apart(len(read_footer(file).group_rows), count)
         return [replace(file, part=(group, group + 1)) for group in groups]
+
+    def ends(self, file: InputFile, part_bytes: int) -> Iterator[int]:
+        size = 0
+        sizes = read_footer(file).sizes.sum(axis=1).tolist()
+        for group, bytes_ in enumerate(sizes):
+            size += bytes_
+            if size >= part_bytes or group == len(sizes) - 1:
+                yield group + 1
+                size = 0
 
 
 @functools.lru_cache(maxsize=1024)

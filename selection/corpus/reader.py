@@ -25,6 +25,8 @@ class Reader:
     streams: ClassVar[bool] = True
     """Whether files are read from their beginning to their end: then they may be compressed, or standard input."""
 
+    unit: ClassVar[str] = "bytes"
+    """What the numbers of `InputFile.part` count, for messages."""
     has_schema: ClassVar[bool] = False
     """Whether a file says what its records hold, and how many there are: then there is `schema`."""
 
@@ -55,6 +57,11 @@ class Reader:
         """The file in about `count` parts that each begin at another place; the default is one that begins where the
         file does."""
         return [file]
+
+    def ends(self, file: InputFile, part_bytes: int) -> Iterator[int]:
+        """Where parts of about `part_bytes` end that can be read by themselves, as `InputFile.part` counts; nothing for
+        a file that cannot be cut, as by default."""
+        yield from ()
 
 
 class RecordReader(Reader):

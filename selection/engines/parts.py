@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from tithe.selection.corpus import Corpus, InputFile
-from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.inputs import STDIN
-from tithe.selection.corpus.jsonl import start_of_line
-from tithe.selection.corpus.storage import absolute, open_binary
-from tithe.selection.errors import TitheError
+from tithe.selection.corpus.storage import absolute
+from tithe.selection.input_formats import INPUT_FORMATS
 
 # Bytes of a partition, about, and partitions of a large corpus, at most about. The same for all executors, so that each
 # finds in the work folder what another has made; and so few that a small corpus gives work to several machines.
@@ -33,8 +31,8 @@ class Partition:
     def __str__(self) -> str:
         first = self.files[0]
         if first.part is not None:
-            kind = "row groups" if first.format == "parquet" else "bytes"
-            return f"{first.path}, {kind} {first.part[0]:,} to {first.part[1]:,}"
+            unit = INPUT_FORMATS[first.format].unit
+            return f"{first.path}, {unit} {first.part[0]:,} to {first.part[1]:,}"
         return str(first.path) if len(self.files) == 1 else f"{first.path} to {self.files[-1].path}"
 
     @property
@@ -61,7 +59,7 @@ def cut(files: Sequence[InputFile], partition_bytes: int = PARTITION_BYTES) -> l
             found.append(Partition(len(found), first, tuple(files)))
 
     for number, file in enumerate(by_full_path(file) for file in files):
-        ends = [0, *_ends(file, size)]
+        ends = [0, *(INPUT_FORMATS[file.format]().ends(file, size) if file.size > size else ())]
         if len(ends) < 3 and sum(one.size for one in small) + file.size <= size:
             small.append(file)
             continue
@@ -81,24 +79,3 @@ def by_full_path(file: InputFile) -> InputFile:
     if file.path != Path(STDIN):
         file = replace(file, path=absolute(file.path))
     return file if file.spooled is None else replace(file, spooled=file.spooled.absolute())
-
-
-def _ends(file: InputFile, partition_bytes: int) -> Iterator[int]:
-    """Where partitions of a file end, in its row groups or bytes; of a file that cannot be cut nothing."""
-    if file.format == "parquet":
-        size = 0
-        sizes = read_footer(file).sizes.sum(axis=1).tolist()
-        for group, bytes_ in enumerate(sizes):
-            size += bytes_
-            if size >= partition_bytes or group == len(sizes) - 1:
-                yield group + 1
-                size = 0
-    elif file.compression is None and file.size > partition_bytes:
-        try:
-            with open_binary(file.readable) as lines:
-                end = 0
-                while end < file.size:
-                    end = start_of_line(lines, min(end + partition_bytes, file.size)) or file.size
-                    yield end
-        except OSError as error:
-            raise TitheError(f"{file.path}: cannot be read ({error.strerror})") from error
