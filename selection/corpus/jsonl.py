@@ -75,7 +75,7 @@ class JsonlReader(Reader):
         return [replace(file, part=part) for part in pairwise([*_starts(file, count), file.size])]
 
     def ends(self, file: InputFile, part_bytes: int) -> Iterator[int]:
-        if file.compression is not None:
+        if file.compression is not None or file.size <= part_bytes:
             return
         try:
             with open_binary(file.readable) as lines:

@@ -46,10 +46,7 @@ class Partition:
 
 
 def cut(files: Sequence[InputFile], partition_bytes: int = PARTITION_BYTES) -> list[Partition]:
-    """The partitions of all files, in order, by their full paths: who works on them may be in another folder.
-
-    Raises TitheError where a file cannot be read.
-    """
+    """The partitions of all files, in order. Raises TitheError where a file cannot be read."""
     size = max(partition_bytes, sum(file.size for file in files) // _PARTITIONS)
     found: list[Partition] = []
     small: list[InputFile] = []
@@ -58,8 +55,8 @@ def cut(files: Sequence[InputFile], partition_bytes: int = PARTITION_BYTES) -> l
         if files:
             found.append(Partition(len(found), first, tuple(files)))
 
-    for number, file in enumerate(by_full_path(file) for file in files):
-        ends = [0, *(INPUT_FORMATS[file.format]().ends(file, size) if file.size > size else ())]
+    for number, file in enumerate(files):
+        ends = [0, *INPUT_FORMATS[file.format]().ends(file, size)]
         if len(ends) < 3 and sum(one.size for one in small) + file.size <= size:
             small.append(file)
             continue
@@ -75,7 +72,7 @@ def cut(files: Sequence[InputFile], partition_bytes: int = PARTITION_BYTES) -> l
 
 
 def by_full_path(file: InputFile) -> InputFile:
-    """A file as it is found from any folder."""
+    """A file as it is found from any folder: who works on it elsewhere may be in another."""
     if file.path != Path(STDIN):
         file = replace(file, path=absolute(file.path))
     return file if file.spooled is None else replace(file, spooled=file.spooled.absolute())

@@ -66,6 +66,8 @@ class WorkFolder:
     """Closes the vectors at the end."""
     opened: dict[OwnPath, VectorStore] = field(default_factory=dict)
     """The vectors that are open."""
+    checked: set[OwnPath] = field(default_factory=set)
+    """Entries that this run has found to be whole."""
 
     @cached_property
     def scratch(self) -> OwnPath:
@@ -85,6 +87,8 @@ class WorkFolder:
     def find(self, kind: str, key: Mapping[str, Any]) -> OwnPath | None:
         """The entry made of `key`, or None. Raises NotOurs where something else has its name."""
         entry = self.path / _name(kind, key)
+        if entry in self.checked:
+            return entry
         if entry.status() is None:
             return None
         if key_of(entry) is None:
@@ -93,6 +97,7 @@ class WorkFolder:
             self.notify(f"{entry}: is damaged, and is made anew")
             return None
         (entry / KEY).touch()  # what was not used for long is pruned first
+        self.checked.add(entry)
         return entry
 
     @contextmanager
