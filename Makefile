@@ -28,7 +28,7 @@ man: .venv/installed
 
 # The schema of manifests, after a change of options, methods or the like.
 schemas: .venv/installed
-	$(BIN)/python -m tithe.selection.provenance.manifest_schema
+	$(BIN)/python -m tithe.selection.review.manifest_schema
 
 # TITHE_DATA names a folder with the corpora that the benchmarks read (t0.parquet and so on); without it they skip.
 # To put one's tables into tests/benchmarks/README.md: .venv/bin/python -m tests.benchmarks NAME --write

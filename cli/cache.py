@@ -17,7 +17,7 @@ from tithe.cli.terminal import say, show
 from tithe.selection.sizes import counted, readable
 
 if TYPE_CHECKING:
-    from tithe.selection.work.upkeep import Item
+    from tithe.selection.embedding.upkeep import Item
 
 _WORK_DIR = click.option(
     "--work-dir",
@@ -41,7 +41,7 @@ def cache() -> None:
 @apply([*JSON, DEBUG])
 def list_(work_dir: Path | None, as_json: bool) -> None:
     """List what is kept: size, days since the last use, what it is, where."""
-    from tithe.selection.work.upkeep import items
+    from tithe.selection.embedding.upkeep import items
 
     folder = _folder(work_dir)
     found = items(folder) if folder.is_dir() else []
@@ -63,9 +63,9 @@ def list_(work_dir: Path | None, as_json: bool) -> None:
 def verify(work_dir: Path | None, as_json: bool, quiet: bool) -> None:
     """Check the checksum of all that is kept; exit 1 where any is wrong."""
     from tithe.cli.progress import terminal_progress
+    from tithe.selection.embedding.upkeep import items
+    from tithe.selection.embedding.upkeep import verify as run
     from tithe.selection.errors import TitheError
-    from tithe.selection.work.upkeep import items
-    from tithe.selection.work.upkeep import verify as run
 
     folder = _folder(work_dir)
     total = sum(item.size for item in items(folder)) if folder.is_dir() else 0
@@ -99,7 +99,7 @@ def prune(
     \b
     tithe cache prune --unused-days 30 --max-size 20G
     """
-    from tithe.selection.work.upkeep import prune as run
+    from tithe.selection.embedding.upkeep import prune as run
 
     limited = unused_days is not None or max_size is not None
     if everything == limited:
@@ -119,8 +119,8 @@ def _described(item: Item) -> dict[str, Any]:
 
 
 def _folder(work_dir: Path | None) -> Path:
+    from tithe.selection.embedding.work_folder import default_folder
     from tithe.selection.errors import TitheError
-    from tithe.selection.work.folder import default_folder
 
     try:
         return default_folder() if work_dir is None else work_dir

@@ -45,7 +45,7 @@ def centers(
     from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
     from tithe.selection.centres import write_centres
-    from tithe.selection.options import Options
+    from tithe.selection.options.options import Options
 
     # The losses are still to come; that they are asked for is what makes room for --validate.
     options = Options(inputs=inputs, output=None, loss="file:", **settings)

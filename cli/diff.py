@@ -15,9 +15,9 @@ from tithe.cli.recorded import ALLOW_READ
 from tithe.cli.terminal import show
 
 if TYPE_CHECKING:
-    from tithe.selection.corpus.storage import Place
-    from tithe.selection.provenance import diff as differences
-    from tithe.selection.provenance.diff import Change, Difference
+    from tithe.selection.review import diff as differences
+    from tithe.selection.review.diff import Change, Difference
+    from tithe.selection.storage.places import Place
 
 # Records that are named; --json names all.
 _NAMED = 5
@@ -39,9 +39,9 @@ def diff(before: Place, after: Place, allow_read: tuple[str, ...], as_json: bool
     tithe diff old.parquet.manifest.json new.parquet.manifest.json
     """
     # Late, so that --help does not wait for numpy and pyarrow.
-    from tithe.selection.provenance.at_hand import open_record
-    from tithe.selection.provenance.diff import difference
-    from tithe.selection.provenance.reach import Reach
+    from tithe.selection.review.diff import difference
+    from tithe.selection.review.local_copy import open_record
+    from tithe.selection.review.reach import Reach
 
     with (
         open_record(before, Reach.of(before, allow_read)) as first,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tithe.embedders.numeric import NumericEncoder
 from tithe.embedders.registry import make_encoder
-from tithe.selection.embedded import Encoder
+from tithe.selection.embedding.lookup import Encoder
 from tithe.selection.losses import runs_model
-from tithe.selection.options import Options
+from tithe.selection.options.options import Options
 
 
 def encoder_of(options: Options) -> Encoder:

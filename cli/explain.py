@@ -16,8 +16,8 @@ from tithe.cli.terminal import show, teller
 from tithe.selection.sizes import counted
 
 if TYPE_CHECKING:
-    from tithe.selection.corpus.storage import Place
-    from tithe.selection.provenance.explain import Explanation, Standing
+    from tithe.selection.review.explain import Explanation, Standing
+    from tithe.selection.storage.places import Place
 
 # Characters of a text in a line.
 _SHOWN = 60
@@ -53,9 +53,9 @@ def explain(
     """
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
-    from tithe.selection.provenance.at_hand import open_record
-    from tithe.selection.provenance.explain import explain as run
-    from tithe.selection.provenance.reach import Reach
+    from tithe.selection.review.explain import explain as run
+    from tithe.selection.review.local_copy import open_record
+    from tithe.selection.review.reach import Reach
 
     notify = teller(quiet=quiet)
     progress = terminal_progress(quiet=quiet)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 # Before anything imports numpy or faiss: both bring an OpenBLAS, which looks at its settings only once.
-from tithe.selection.blas import choose_kernel
+from tithe.selection.engine.blas import choose_kernel
 
 choose_kernel()
 

@@ -11,8 +11,8 @@ import click
 from tithe.cli.config_file import use_config
 from tithe.cli.places import WORK_FOLDER
 from tithe.cli.size import Size
-from tithe.selection.declared import Option
-from tithe.selection.options import OPTIONS
+from tithe.selection.options.declared import Option
+from tithe.selection.options.options import OPTIONS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Decorator = Callable[[Any], Any]

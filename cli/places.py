@@ -18,7 +18,7 @@ class PlaceType(click.Path):
         if "://" not in value:
             return Path(value)
         # Late, so that --help does not wait for pyarrow.
-        from tithe.selection.corpus.storage import place_of
+        from tithe.selection.storage.places import place_of
 
         return place_of(value)
 
@@ -29,7 +29,7 @@ class ManifestType(PlaceType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """From what was given to the Place of a manifest."""
         # Late, so that --help does not wait for pyarrow.
-        from tithe.selection.provenance.at_hand import find_manifest
+        from tithe.selection.review.local_copy import find_manifest
 
         return find_manifest(super().convert(value, param, ctx))
 

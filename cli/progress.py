@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tithe.cli.terminal import bars
+from tithe.selection.engine.stages import Advance, Progress, no_progress
 from tithe.selection.errors import printable
-from tithe.selection.stages import Advance, Progress, no_progress
 
 
 def terminal_progress(*, quiet: bool) -> Progress:

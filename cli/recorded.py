@@ -11,9 +11,9 @@ from tithe.cli.options import DEBUG
 from tithe.cli.places import MANIFEST_FILE, WORK_FOLDER
 
 if TYPE_CHECKING:
-    from tithe.selection.embedded import Encoder
-    from tithe.selection.options import Options
-    from tithe.selection.provenance.reach import Reach
+    from tithe.selection.embedding.lookup import Encoder
+    from tithe.selection.options.options import Options
+    from tithe.selection.review.reach import Reach
 
 # Something is not what the manifest says.
 DRIFTED = 3
@@ -52,7 +52,7 @@ def encoder_maker(reach: Reach, *, allow_code: bool) -> Callable[[Options], Enco
     from tithe.cli.encoder import encoder_of
     from tithe.embedders.errors import EncoderError
     from tithe.embedders.registry import reads
-    from tithe.selection.provenance.reach import model
+    from tithe.selection.review.reach import model
 
     def make(options: Options) -> Encoder:
         kind = None if options.task == "regression" else reads(options.encoder)

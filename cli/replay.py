@@ -24,7 +24,7 @@ from tithe.cli.recorded import (
 from tithe.cli.terminal import show, standard_input, teller
 
 if TYPE_CHECKING:
-    from tithe.selection.corpus.storage import Place
+    from tithe.selection.storage.places import Place
 
 
 @click.command(context_settings={"max_content_width": 80})
@@ -64,9 +64,9 @@ def replay(
     """
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
     from tithe.cli.progress import terminal_progress
-    from tithe.selection.provenance.at_hand import open_record
-    from tithe.selection.provenance.reach import Reach
-    from tithe.selection.provenance.replay import replay as run
+    from tithe.selection.review.local_copy import open_record
+    from tithe.selection.review.reach import Reach
+    from tithe.selection.review.replay import replay as run
 
     reach = Reach.of(manifest, allow_read)
     with open_record(manifest, reach) as record:

@@ -13,7 +13,7 @@ from tithe.cli.places import LOCAL_FILE
 from tithe.cli.recorded import ALLOW_READ, MANIFEST
 
 if TYPE_CHECKING:
-    from tithe.selection.corpus.storage import Place
+    from tithe.selection.storage.places import Place
 
 
 @click.command(context_settings={"max_content_width": 80})
@@ -35,9 +35,9 @@ def report(manifest: Place, output: Path | None, force: bool, allow_read: tuple[
     if output is None:
         raise click.UsageError("-o FILE is needed: where the page goes")
     # Late, so that --help does not wait for numpy and pyarrow.
-    from tithe.selection.provenance.at_hand import open_record
-    from tithe.selection.provenance.reach import Reach
-    from tithe.selection.report.make import make_report
+    from tithe.selection.review.local_copy import open_record
+    from tithe.selection.review.reach import Reach
+    from tithe.selection.review.report.make import make_report
 
     with open_record(manifest, Reach.of(manifest, allow_read)) as record:
         make_report(record, output, overwrite=force)

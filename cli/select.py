@@ -10,10 +10,10 @@ from tithe.cli.engine import executor_of
 from tithe.cli.json_output import JSON, print_json
 from tithe.cli.options import CONDUCT, INPUTS, apply, selection_options
 from tithe.cli.terminal import show, standard_input, standard_output, teller
-from tithe.selection.exporters.registry import SUFFIXES
+from tithe.selection.subset.exporters.registry import SUFFIXES
 
 if TYPE_CHECKING:
-    from tithe.selection.options import Options
+    from tithe.selection.options.options import Options
 
 _ENDINGS = ", ".join(SUFFIXES)
 
@@ -57,8 +57,8 @@ def select(output: str | None, dry_run: bool, as_json: bool, quiet: bool, **sett
 
 def _options(output: str | None, settings: dict[str, Any]) -> Options:
     # Late, so that --help does not wait for numpy, pyarrow and faiss.
-    from tithe.selection.corpus.storage import place_of
-    from tithe.selection.options import Options
+    from tithe.selection.options.options import Options
+    from tithe.selection.storage.places import place_of
 
     if settings["task"] == "regression" and not _says("encoder"):
         settings["encoder"] = "features"
@@ -78,7 +78,7 @@ def _says(parameter: str) -> bool:
 def _print_plan(options: Options, *, as_json: bool, quiet: bool) -> None:
     from tithe.cli.encoder import encoder_of
     from tithe.cli.progress import terminal_progress
-    from tithe.selection.forecast import forecast
+    from tithe.selection.dry_run import forecast
 
     encoder = encoder_of(options)
     if options.engine != "local":

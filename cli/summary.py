@@ -8,8 +8,8 @@ from typing import Any
 from tithe.selection.errors import printable
 from tithe.selection.pipeline import Selection
 from tithe.selection.sizes import counted
-from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
-from tithe.selection.whole import beside
+from tithe.selection.storage.atomic import beside
+from tithe.selection.subset.weight_shapes.registry import WEIGHT_SHAPES
 
 # Groups that have a line each.
 _GROUPS_SHOWN = 12

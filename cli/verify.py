@@ -12,8 +12,8 @@ from tithe.cli.recorded import ALLOW_CODE, ALLOW_READ, CONDUCT, DRIFTED, MANIFES
 from tithe.cli.terminal import show
 
 if TYPE_CHECKING:
-    from tithe.selection.corpus.storage import Place
-    from tithe.selection.provenance.verify import Verification
+    from tithe.selection.review.verify import Verification
+    from tithe.selection.storage.places import Place
 
 _EXIT_CODES = {"holds": 0, "drifted": DRIFTED, "unknown": 1}
 
@@ -49,8 +49,8 @@ def verify(
     """
     # Late, so that --help does not wait for numpy and pyarrow.
     from tithe.cli.progress import terminal_progress
-    from tithe.selection.provenance.reach import Reach
-    from tithe.selection.provenance.verify import verify as run
+    from tithe.selection.review.reach import Reach
+    from tithe.selection.review.verify import verify as run
 
     reach = Reach.of(manifest, allow_read)
     maker = encoder_maker(reach, allow_code=allow_code)
@@ -64,7 +64,7 @@ def verify(
 
 
 def _document(found: Verification) -> dict[str, Any]:
-    from tithe.selection.provenance.verify import PARTS
+    from tithe.selection.review.verify import PARTS
 
     return {
         "state": found.state,
@@ -75,7 +75,7 @@ def _document(found: Verification) -> dict[str, Any]:
 
 
 def _lines(found: Verification) -> list[str]:
-    from tithe.selection.provenance.verify import PARTS
+    from tithe.selection.review.verify import PARTS
 
     words = {"holds": "holds", "drifted": "drifted", "unknown": "cannot be told"}
     lines = []

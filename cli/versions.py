@@ -20,7 +20,7 @@ def versions(as_json: bool) -> None:
     \b
     tithe versions
     """
-    from tithe.selection.manifest import versions as run
+    from tithe.selection.subset.manifest import versions as run
 
     found = run()
     if as_json:

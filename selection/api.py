@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection import pipeline
-from tithe.selection.embedded import Encoder
+from tithe.selection.embedding.lookup import Encoder
+from tithe.selection.engine.stages import Progress, no_progress
 from tithe.selection.errors import UsageError
-from tithe.selection.options import Options
-from tithe.selection.own_files import OwnPath
-from tithe.selection.stages import Progress, no_progress
+from tithe.selection.options.options import Options
+from tithe.selection.storage.own_files import OwnPath
 
 Corpus = str | Path | pa.Table | Sequence[str | Path]
 

@@ -10,23 +10,23 @@ import numpy as np
 
 from tithe.selection.checks import about_texts, check_inputs, notices
 from tithe.selection.choose import Notify, validation_positions
-from tithe.selection.columns import columns_in
+from tithe.selection.clustering.clustered_corpus import cluster_corpus
 from tithe.selection.corpus import open_corpus
-from tithe.selection.embedded import Encoder
-from tithe.selection.engines.executor import Executor, InProcess
-from tithe.selection.engines.start import digests as digests_of
-from tithe.selection.engines.start import within_reach
+from tithe.selection.corpus.json_lines import json_lines
+from tithe.selection.embedding.inputs import digests as digests_of
+from tithe.selection.embedding.inputs import within_reach
+from tithe.selection.embedding.lookup import Encoder
+from tithe.selection.embedding.work_folder import open_work_folder
+from tithe.selection.engine.columns import columns_in
+from tithe.selection.engine.executor import Executor, InProcess
+from tithe.selection.engine.stages import Progress, Stages, no_progress
 from tithe.selection.errors import UsageError
-from tithe.selection.groundwork import lay
-from tithe.selection.json_lines import json_lines
-from tithe.selection.limits import more_than_records
-from tithe.selection.methods.registry import make_method
-from tithe.selection.options import Options
-from tithe.selection.outputs import check_apart
-from tithe.selection.own_files import OwnPath
-from tithe.selection.stages import Progress, Stages, no_progress
-from tithe.selection.whole import check_target, put_in_place, work_folder_beside
-from tithe.selection.work.folder import open_work_folder
+from tithe.selection.options.options import Options
+from tithe.selection.population.limits import more_than_records
+from tithe.selection.scoring.registry import make_method
+from tithe.selection.storage.atomic import check_target, put_in_place, work_folder_beside
+from tithe.selection.storage.own_files import OwnPath
+from tithe.selection.subset.outputs import check_apart
 
 ADDED = ("row", "cluster")
 """The fields that each record gets."""
@@ -71,19 +71,19 @@ def write_centres(
         with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = within_reach(corpus, work, executor)
             digests = digests_of(corpus.files, stages, executor)
-            corpus, ground = lay(options, corpus, rule, encoder, work, digests, stages, executor)
-            for line in about_texts(rule, ground.empty, len(ground.clusters.labels)):
+            corpus, clustered = cluster_corpus(options, corpus, rule, encoder, work, digests, stages, executor)
+            for line in about_texts(rule, clustered.empty, len(clustered.clusters.labels)):
                 notify(line)
-            positions = make_method(options, ground).probes
+            positions = make_method(options, clustered).probes
             if len(positions) == 0 and options.validate is None:
                 raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")
-            labels = ground.clusters.labels
+            labels = clustered.clusters.labels
             for line in more_than_records(options, len(labels)):
                 notify(line)
             if options.validate is not None:
                 positions = np.concatenate([positions, validation_positions(options, len(labels))])
             positions = np.unique(positions)
-            rows = ground.rows(positions)
+            rows = clustered.rows(positions)
             with unfinished.create() as out:
                 added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
                 for batch in corpus.take(rows, None):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from tithe.embedders.base import RecordEncoder
 from tithe.selection.choose import LossSources
-from tithe.selection.corpus import Corpus, TextRule, check_field
-from tithe.selection.embedded import Encoder
+from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
+from tithe.selection.corpus.tokens import check_countable, describe_counting
+from tithe.selection.embedding.lookup import Encoder
 from tithe.selection.errors import UsageError
-from tithe.selection.frame.marks import check_marked_fields
-from tithe.selection.groundwork import find_text_rule
-from tithe.selection.options import Options
-from tithe.selection.outputs import Outputs, check_apart
-from tithe.selection.subset import check_writable
-from tithe.selection.tokens import check_countable, describe_counting
+from tithe.selection.losses import runs_model
+from tithe.selection.options.options import Options
+from tithe.selection.population.record_fields import check_record_fields
+from tithe.selection.subset.outputs import Outputs, check_apart
+from tithe.selection.subset.writer import check_writable
 
 
 def check_outputs(options: Options, outputs: Outputs, corpus: Corpus) -> None:
@@ -31,7 +32,7 @@ def check_inputs(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule
 
     Raises UsageError for a field that is not there, and for options that the encoder or the corpus rules out.
     """
-    check_marked_fields(options, corpus)
+    check_record_fields(options, corpus)
     rule = find_text_rule(options, encoder, corpus)
     if options.dedup and rule is None:
         raise UsageError(f"--dedup: compares texts, and --encoder {options.encoder} reads none")
@@ -56,3 +57,18 @@ def notices(options: Options, rule: TextRule | None) -> list[str]:
     if options.reader is not None:
         found.append(options.reader.notice(options.shape))
     return found
+
+
+def find_text_rule(options: Options, encoder: Encoder, corpus: Corpus) -> TextRule | None:
+    """How a record becomes a text; None where the encoder reads no text."""
+    if isinstance(encoder, RecordEncoder):
+        if runs_model(options.loss):
+            choose_rule(corpus, fields=options.text, template=options.template)  # it will; better to fail now
+        elif options.text or options.template is not None:
+            raise UsageError(f"--encoder {options.encoder} reads no text: leave --text and --template out")
+        if options.store_dtype is not None:
+            raise UsageError(f"--encoder {options.encoder}: its vectors are not kept: leave --store-dtype out")
+        for field in encoder.fields:
+            check_field(corpus, field, options.naming(field))
+        return None
+    return choose_rule(corpus, fields=options.text, template=options.template)

@@ -9,111 +9,118 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.appraisal import Appraisal
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.corpus import Corpus
-from tithe.selection.designs.base import Design
-from tithe.selection.designs.make import make_design
-from tithe.selection.designs.nested import second_phase, thinned
-from tithe.selection.designs.sampling import Sample
-from tithe.selection.distinct import distinct
-from tithe.selection.frame.frame import Frame
-from tithe.selection.groundwork import Groundwork
+from tithe.selection.engine.distinct import distinct
+from tithe.selection.engine.seeds import Stream, generator
+from tithe.selection.engine.stages import Stages
+from tithe.selection.evidence.evaluation import Evaluation
+from tithe.selection.evidence.validation import Validation
 from tithe.selection.losses import make_loss_source
 from tithe.selection.losses.base import LossRequest, LossSource
 from tithe.selection.losses.ledger import Ledger
-from tithe.selection.manifest import Outcome
-from tithe.selection.methods.base import Judgement
-from tithe.selection.methods.registry import make_method
-from tithe.selection.options import Options
-from tithe.selection.shapes import scaled
-from tithe.selection.stages import Stages
-from tithe.selection.streams import Stream, generator
-from tithe.selection.validation import Validation
-from tithe.selection.weight_shapes.base import Copying
-from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
-from tithe.selection.weights import tempered
+from tithe.selection.options.options import Options
+from tithe.selection.population.population import Population
+from tithe.selection.sampling.design import Design
+from tithe.selection.sampling.make import make_design
+from tithe.selection.sampling.nested import second_phase, thinned
+from tithe.selection.sampling.probabilities import Sample
+from tithe.selection.sampling.weights import tempered
+from tithe.selection.scoring.base import Scoring
+from tithe.selection.scoring.registry import make_method
+from tithe.selection.subset.manifest import Outcome
+from tithe.selection.subset.shapes import scaled
+from tithe.selection.subset.weight_shapes.base import Copying
+from tithe.selection.subset.weight_shapes.registry import WEIGHT_SHAPES
 
 Notify = Callable[[str], object]
 
 
 def choose(
-    options: Options, corpus: Corpus, ground: Groundwork, frame: Frame, sources: LossSources, stages: Stages
+    options: Options,
+    corpus: Corpus,
+    clustered: ClusteredCorpus,
+    population: Population,
+    sources: LossSources,
+    stages: Stages,
 ) -> list[Outcome]:
     """An outcome for each size of the plan, the largest first; each smaller sample lies within the one before."""
-    n = len(ground.clusters.labels)
+    n = len(clustered.clusters.labels)
     with stages("prepare", None):
-        method = make_method(options, ground)
+        method = make_method(options, clustered)
     ledger = Ledger(sources.centres, corpus)
     with stages("losses", len(method.probes)) as advance:
-        probe_losses = ledger.losses(ground.rows(method.probes))
+        probe_losses = ledger.losses(clustered.rows(method.probes))
         advance(len(method.probes))
     with stages("sample", n) as advance:
-        judgement = method.judge(probe_losses, frame.candidates)
-        if frame.copies is not None:
-            judgement = judgement.times(frame.copies)
-        drawn = draw(options, ground, frame, judgement)
+        scoring = method.score(probe_losses, population.candidates)
+        if population.copies is not None:
+            scoring = scoring.times(population.copies)
+        drawn = draw(options, clustered, population, scoring)
         advance(n)
     with stages("evidence", None):
         validation_ledger = Ledger(sources.validation, corpus) if sources.differ else ledger
-        validation = _validate(options, ground, judgement, frame, validation_ledger)
-        appraisals = [
-            Appraisal(
+        validation = _validate(options, clustered, scoring, population, validation_ledger)
+        evaluations = [
+            Evaluation(
                 corpus=corpus,
-                ground=ground,
-                frame=frame,
-                judgement=judgement,
+                clustered=clustered,
+                population=population,
+                scoring=scoring,
                 design=design,
                 sample=sample,
-                rows=(rows := ground.rows(sample.positions)),
+                rows=(rows := clustered.rows(sample.positions)),
                 informed=options.loss != "none",
                 subset_losses=ledger.losses(rows) if options.score_subset else None,
                 validation=validation,
             )
             for design, sample in drawn
         ]
-        evidence = [appraisal.describe() for appraisal in appraisals]
+        evidence = [evaluation.describe() for evaluation in evaluations]
     return [
-        _outcome(options, appraisal, described, sources)
-        for appraisal, described in zip(appraisals, evidence, strict=True)
+        _outcome(options, evaluation, described, sources)
+        for evaluation, described in zip(evaluations, evidence, strict=True)
     ]
 
 
-def _outcome(options: Options, appraisal: Appraisal, evidence: dict[str, Any], sources: LossSources) -> Outcome:
+def _outcome(options: Options, evaluation: Evaluation, evidence: dict[str, Any], sources: LossSources) -> Outcome:
     """What was chosen, with the weights as the subset holds them."""
-    sample, ground = appraisal.sample, appraisal.ground
+    sample, clustered = evaluation.sample, evaluation.clustered
     weights = tempered(sample.weights, options.temper)
     return Outcome(
-        ground=ground,
-        frame=appraisal.frame,
-        judgement=appraisal.judgement,
+        clustered=clustered,
+        population=evaluation.population,
+        scoring=evaluation.scoring,
         sample=sample,
         weights=scaled(weights, options.scale),
-        repeats=repeats(options, ground, sample, weights, appraisal.design.size),
-        rows=appraisal.rows,
+        repeats=repeats(options, clustered, sample, weights, evaluation.design.size),
+        rows=evaluation.rows,
         loss=sources.centres.describe(),
         losses_asked=sources.asked,
         evidence=evidence,
-        budget=appraisal.design.size,
+        budget=evaluation.design.size,
     )
 
 
-def draw(options: Options, ground: Groundwork, frame: Frame, judgement: Judgement) -> list[tuple[Design, Sample]]:
+def draw(
+    options: Options, clustered: ClusteredCorpus, population: Population, scoring: Scoring
+) -> list[tuple[Design, Sample]]:
     """A design and a sample for each size, the largest first."""
-    scores, order = judgement.scores.values, ground.order if judgement.order is None else judgement.order
-    given = frame.given + judgement.proxy.losses.tobytes()
-    largest, *smaller = ground.plan.sizes
-    design = make_design(options, frame, scores, order, largest)
+    scores, order = scoring.scores.values, clustered.order if scoring.order is None else scoring.order
+    given = population.given + scoring.proxy.losses.tobytes()
+    largest, *smaller = clustered.plan.sizes
+    design = make_design(options, population, scores, order, largest)
     sample = design.draw(generator(options.seed, Stream.DRAWING, given=given))
     drawn = [(design, sample)]
     for number, size in enumerate(smaller):
-        phase = second_phase(options, frame, scores, order, sample, size)
+        phase = second_phase(options, population, scores, order, sample, size)
         sample = thinned(sample, phase, generator(options.seed, Stream.NESTED, number, given=given))
-        drawn.append((make_design(options, frame, scores, order, size), sample))
+        drawn.append((make_design(options, population, scores, order, size), sample))
     return drawn
 
 
 def repeats(
-    options: Options, ground: Groundwork, sample: Sample, weights: npt.NDArray[np.float64], lines: int
+    options: Options, clustered: ClusteredCorpus, sample: Sample, weights: npt.NDArray[np.float64], lines: int
 ) -> npt.NDArray[np.int64] | None:
     """How often each selected record comes, where records stand for the weights. Those of a cluster make up for each
     other. Of a budget of tokens, there are as many lines as have so many."""
@@ -121,11 +128,11 @@ def repeats(
     if not shape.repeats_records:
         return None
     rng = generator(options.seed, Stream.COPIES, given=sample.positions.tobytes())
-    alike = np.argsort(ground.clusters.labels[sample.positions], kind="stable")
+    alike = np.argsort(clustered.clusters.labels[sample.positions], kind="stable")
     tokens = None
-    if ground.tokens is not None:
+    if clustered.tokens is not None:
         assert options.tokens is not None
-        tokens = ground.tokens[sample.positions].astype(np.float64)
+        tokens = clustered.tokens[sample.positions].astype(np.float64)
         lines = max(1, round(options.tokens * float(weights.sum()) / max(float(weights @ tokens), 1.0)))
     return shape.repeats(Copying(weights, lines, alike, tokens), rng)
 
@@ -176,12 +183,12 @@ def validation_positions(options: Options, records: int) -> npt.NDArray[np.int64
 
 
 def _validate(
-    options: Options, ground: Groundwork, judgement: Judgement, frame: Frame, ledger: Ledger
+    options: Options, clustered: ClusteredCorpus, scoring: Scoring, population: Population, ledger: Ledger
 ) -> Validation | None:
     """What is known of the candidates among the validated records; None where that is next to nothing."""
     if options.validate is None:
         return None
-    at = validation_positions(options, len(ground.clusters.labels))
-    losses = ledger.losses(ground.rows(at))
-    found = Validation(at, losses, judgement.proxy.values[at], judgement.spreads[at]).among(frame.candidates)
+    at = validation_positions(options, len(clustered.clusters.labels))
+    losses = ledger.losses(clustered.rows(at))
+    found = Validation(at, losses, scoring.proxy.values[at], scoring.spreads[at]).among(population.candidates)
     return found if len(found.losses) >= 2 else None

@@ -8,33 +8,33 @@ from typing import Any, BinaryIO
 
 from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
 from tithe.selection.choose import Notify, choose, loss_sources
-from tithe.selection.clusters_file import clusters_table, write_clusters
-from tithe.selection.columns import columns_in
+from tithe.selection.clustering.clustered_corpus import cluster_corpus
 from tithe.selection.corpus import Corpus, open_corpus
-from tithe.selection.corpus.storage import Place
-from tithe.selection.embedded import Encoder
-from tithe.selection.engines.executor import Executor, InProcess
-from tithe.selection.engines.gathered import GatheredCorpus
-from tithe.selection.engines.shards import write_shards
-from tithe.selection.engines.start import digests as digests_of
-from tithe.selection.engines.start import within_reach
-from tithe.selection.frame.exclusion import excluded_rows
-from tithe.selection.frame.frame import draw_up
-from tithe.selection.frame.marks import read_marks
-from tithe.selection.groundwork import lay
-from tithe.selection.limits import more_than_candidates, more_than_records
-from tithe.selection.manifest import Outcome, describe
-from tithe.selection.options import Options
-from tithe.selection.other_inputs import describe_other_inputs
-from tithe.selection.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
-from tithe.selection.own_files import OwnPath
-from tithe.selection.rows_file import rows_table, write_rows
-from tithe.selection.shapes import line_order
-from tithe.selection.stages import Progress, Stages, no_progress
-from tithe.selection.streams import Stream, entropy, generator
-from tithe.selection.subset import write_subset
-from tithe.selection.weights import WeightSummary, summarize
-from tithe.selection.work.folder import open_work_folder
+from tithe.selection.embedding.inputs import digests as digests_of
+from tithe.selection.embedding.inputs import within_reach
+from tithe.selection.embedding.lookup import Encoder
+from tithe.selection.embedding.remote_corpus import RemoteCorpus
+from tithe.selection.embedding.work_folder import open_work_folder
+from tithe.selection.engine.columns import columns_in
+from tithe.selection.engine.executor import Executor, InProcess
+from tithe.selection.engine.seeds import Stream, entropy, generator
+from tithe.selection.engine.stages import Progress, Stages, no_progress
+from tithe.selection.options.options import Options
+from tithe.selection.population.exclusion import excluded_rows
+from tithe.selection.population.limits import more_than_candidates, more_than_records
+from tithe.selection.population.population import define_population
+from tithe.selection.population.record_fields import read_record_fields
+from tithe.selection.sampling.weights import WeightSummary, summarize
+from tithe.selection.storage.own_files import OwnPath
+from tithe.selection.storage.places import Place
+from tithe.selection.subset.clusters_file import clusters_table, write_clusters
+from tithe.selection.subset.manifest import Outcome, describe
+from tithe.selection.subset.other_inputs import describe_other_inputs
+from tithe.selection.subset.outputs import Outputs, staged_clusters, staged_rows, staged_subset, staging
+from tithe.selection.subset.rows_file import rows_table, write_rows
+from tithe.selection.subset.shapes import line_order
+from tithe.selection.subset.shards import write_shards
+from tithe.selection.subset.writer import write_subset
 
 
 @dataclass(frozen=True)
@@ -98,23 +98,23 @@ def select(
         with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = within_reach(corpus, work, executor)
             digests = digests_of(corpus.files, stages, executor)
-            marks_before = read_marks(options, corpus, stages, executor)
-            corpus, ground = lay(options, corpus, rule, encoder, work, digests, stages, executor)
-            for line in about_texts(rule, ground.empty, len(ground.clusters.labels)):
+            fields_before = read_record_fields(options, corpus, stages, executor)
+            corpus, clustered = cluster_corpus(options, corpus, rule, encoder, work, digests, stages, executor)
+            for line in about_texts(rule, clustered.empty, len(clustered.clusters.labels)):
                 notify(line)
-            if ground.reused:
-                notify(f"found in {work.path}: {' and '.join(ground.reused)}")
-            excluded, marks = excluded_rows(options.exclude, digests), marks_before.of(ground)
-            frame = draw_up(options, ground, excluded, marks, stages)
-            records = len(ground.clusters.labels)
+            if clustered.reused:
+                notify(f"found in {work.path}: {' and '.join(clustered.reused)}")
+            excluded, record_fields = excluded_rows(options.exclude, digests), fields_before.of(clustered)
+            population = define_population(options, clustered, excluded, record_fields, stages)
+            records = len(clustered.clusters.labels)
             for line in (
-                *frame.notes,
+                *population.notes,
                 *more_than_records(options, records),
-                *more_than_candidates(options, ground.plan.size, frame),
+                *more_than_candidates(options, clustered.plan.size, population),
             ):
                 notify(line)
-            outcomes = choose(options, corpus, ground, frame, sources, stages)
-            for line in outcomes[0].judgement.notes:
+            outcomes = choose(options, corpus, clustered, population, sources, stages)
+            for line in outcomes[0].scoring.notes:
                 notify(line)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):
@@ -124,8 +124,8 @@ def select(
         run = {
             "started": started.isoformat(timespec="seconds"),
             "folder": outputs.folder_of_the_run(),
-            "reused": list(ground.reused),
-            "texts_encoded": ground.encoded,
+            "reused": list(clustered.reused),
+            "texts_encoded": clustered.encoded,
             "stages": stages.records,
         }
         others = describe_other_inputs(options)
@@ -154,7 +154,7 @@ def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
 def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: OwnPath) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
     if outputs.shards:
-        assert isinstance(corpus, GatheredCorpus), "shards are written where the parts are"
+        assert isinstance(corpus, RemoteCorpus), "shards are written where the parts are"
         write_shards(
             corpus,
             outcome.rows,

@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from tithe.selection import clustering
-from tithe.selection.cells import SearchQuality
-from tithe.selection.clustering import Centres, Clustering
+from tithe.selection.clustering import kmeans
+from tithe.selection.clustering.cells import SearchQuality
+from tithe.selection.clustering.kmeans import Centres, Clustering
 
 
 def cluster(
     blocks: Callable[[], Iterable[np.ndarray]], centroids: np.ndarray, trial: np.ndarray | None = None
 ) -> Clustering:
     """The clusters of vectors that come in blocks; `trial`: see `clustering.assign`."""
-    found, centres = clustering.assign(blocks(), centroids, trial), Centres.of(centroids)
+    found, centres = kmeans.assign(blocks(), centroids, trial), Centres.of(centroids)
     centres.take(found)
     kept, labels = centres.kept, centres.numbers[found.labels]
     vectors, at = centres.vectors[kept], np.cumsum([0, *map(len, blocks())])
     labelled = (
         (block, labels[start : start + len(block)]) for block, start in zip(blocks(), at.tolist(), strict=False)
     )
-    distances = np.concatenate(list(clustering.distances_to(vectors, labelled)))
+    distances = np.concatenate(list(kmeans.distances_to(vectors, labelled)))
     quality = None
     if found.by_cells:
-        checked = clustering.looked_up_at_random(len(labels))
+        checked = kmeans.looked_up_at_random(len(labels))
         quality = SearchQuality.of(np.concatenate(list(blocks()))[checked], centroids, found.labels[checked])
     return Clustering(labels, distances, centres.positions[kept], vectors, found.cost, quality)
 
@@ -48,7 +48,7 @@ class InMemory:
         return self._vectors[positions]
 
     def blocks(self) -> Iterator[np.ndarray]:
-        step = clustering.BLOCK
+        step = kmeans.BLOCK
         return (self._vectors[at : at + step] for at in range(0, len(self._vectors), step))
 
     def summed(self, function: Callable[..., np.ndarray], *columns: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.selections import Made
-from tithe.selection.manifest import to_json
-from tithe.selection.provenance.seal import sealed
+from tithe.selection.subset.checksum import with_checksum
+from tithe.selection.subset.manifest import to_json
 
 Path_ = tuple[Any, ...]
 
@@ -56,7 +56,7 @@ def seal(path: Path, manifest: Any, literals: dict[str, str] | None = None) -> N
     text = json.dumps(manifest, indent=2, ensure_ascii=True)
     for name, literal in (literals or {}).items():
         text = text.replace(json.dumps(name), literal)
-    path.write_bytes(sealed((text + "\n").encode()) if text.endswith("\n}") else text.encode())
+    path.write_bytes(with_checksum((text + "\n").encode()) if text.endswith("\n}") else text.encode())
 
 
 def resealed(made: Made, change: dict[str, Any] | None = None) -> None:
@@ -66,4 +66,4 @@ def resealed(made: Made, change: dict[str, Any] | None = None) -> None:
     for output in manifest["outputs"]:
         content = made.manifest.with_name(output["path"]).read_bytes()
         output.update(size=len(content), sha256=hashlib.sha256(content).hexdigest())
-    made.manifest.write_bytes(sealed(to_json({**manifest, **(change or {})}).encode()))
+    made.manifest.write_bytes(with_checksum(to_json({**manifest, **(change or {})}).encode()))

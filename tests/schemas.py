@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 @cache
 def schema(name: str) -> dict[str, Any]:
     """The schema `manifest` or `output`."""
-    found = json.loads(files("tithe.selection.provenance").joinpath(f"{name}.schema.json").read_text(encoding="utf-8"))
+    found = json.loads(files("tithe.selection.review").joinpath(f"{name}.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(found)
     return found
 

@@ -24,7 +24,7 @@ from tests.benchmarks.document import DOCUMENT, markdown, measured, written
 from tests.cli.test_help import COMMANDS
 from tests.conftest import Tithe
 from tests.demo import make_corpus
-from tithe.selection.trainers import TRAINERS
+from tithe.selection.options.trainers import TRAINERS
 
 ROOT = Path(__file__).parent.parent
 README, MANUAL, METHOD = (ROOT / folder / "README.md" for folder in (".", "cli", "selection"))

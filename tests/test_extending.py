@@ -21,13 +21,13 @@ import pytest
 
 from tests.conftest import make_records, write_jsonl
 from tithe.embedders.registry import BUILT_IN
-from tithe.selection.designs.registry import SAMPLERS
-from tithe.selection.exporters.registry import EXPORTERS
-from tithe.selection.input_formats import INPUT_FORMATS
+from tithe.selection.corpus.formats import INPUT_FORMATS
 from tithe.selection.losses.registry import LOSSES
-from tithe.selection.methods.registry import METHODS
-from tithe.selection.trainers import TRAINERS
-from tithe.selection.weight_shapes.registry import WEIGHT_SHAPES
+from tithe.selection.options.trainers import TRAINERS
+from tithe.selection.sampling.registry import SAMPLERS
+from tithe.selection.scoring.registry import METHODS
+from tithe.selection.subset.exporters.registry import EXPORTERS
+from tithe.selection.subset.weight_shapes.registry import WEIGHT_SHAPES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("cli", "selection", "embedders")

@@ -79,7 +79,7 @@ PRINTING = {
 ALLOWED = {
     "cli/terminal.py": {"sys.stdout", "sys.stderr", "sys.stdin"},
     "cli/progress.py": {"sys.stderr", "tqdm.tqdm"},
-    "selection/engines/ray_cluster.py": {"sys.stdout", "sys.stderr"},
+    "selection/engine/ray_cluster.py": {"sys.stdout", "sys.stderr"},
     "selection/losses/pipes.py": {"os.write"},
 }
 
@@ -106,20 +106,20 @@ def test_no_message_counts_things_in_brackets() -> None:
 OPENED_ELSEWHERE = {
     ("cli/start.py", "open"): "a constant name: /dev/null",
     ("cli/terminal.py", "open"): "a constant name: /dev/null",
-    ("selection/engines/ray_cluster.py", "open"): "a constant name: /dev/null",
-    ("selection/blas.py", "read_text"): "a constant name in /proc",
-    ("selection/stages.py", "read_text"): "a constant name in /proc",
-    ("selection/report/render.py", "read_text"): "a file of this package",
+    ("selection/engine/ray_cluster.py", "open"): "a constant name: /dev/null",
+    ("selection/engine/blas.py", "read_text"): "a constant name in /proc",
+    ("selection/engine/stages.py", "read_text"): "a constant name in /proc",
+    ("selection/review/report/render.py", "read_text"): "a file of this package",
     ("selection/api.py", "read_table"): "files of this process, in a new temporary folder",
-    ("selection/work/folder.py", "TemporaryFile"): "has no name",
-    ("selection/spilled.py", "TemporaryFile"): "has no name",
-    ("selection/provenance/manifest_schema.py", "read_text"): "a file of this package",
-    ("selection/corpus/storage.py", "OSFile"): "to be read, and checked before",
-    ("selection/corpus/storage.py", "read_table"): "of an open file",
+    ("selection/embedding/work_folder.py", "TemporaryFile"): "has no name",
+    ("selection/engine/disk_array.py", "TemporaryFile"): "has no name",
+    ("selection/review/manifest_schema.py", "read_text"): "a file of this package",
+    ("selection/storage/places.py", "OSFile"): "to be read, and checked before",
+    ("selection/storage/places.py", "read_table"): "of an open file",
     ("embedders/npy.py", "load"): "to be read, and checked before",
 }
 
-OPENERS = {"selection/own_files.py", "embedders/reading.py"}
+OPENERS = {"selection/storage/own_files.py", "embedders/reading.py"}
 
 # Of Path and of modules; and functions that are often imported by their bare names.
 BY_NAME = {

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tithe.selection.corpus.inputs import InputFile
-from tithe.selection.corpus.storage import open_for_arrow
 from tithe.selection.errors import TitheError, first_line
+from tithe.selection.storage.places import open_for_arrow
 
 CHUNK = 4 << 20
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.compression import CHUNK, chunks
+from tithe.selection.corpus.formats import INPUT_FORMATS
 from tithe.selection.corpus.inputs import STDIN, Format, InputFile, expand, with_spooled
 from tithe.selection.corpus.some import some_records
 from tithe.selection.errors import TitheError, UsageError, printable
-from tithe.selection.input_formats import INPUT_FORMATS
-from tithe.selection.own_files import OwnPath
 from tithe.selection.sizes import MAX_RECORD_SIZE
+from tithe.selection.storage.own_files import OwnPath
 
 Rows = npt.NDArray[np.int64]
 

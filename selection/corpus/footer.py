@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.corpus.inputs import InputFile
-from tithe.selection.corpus.storage import open_binary
 from tithe.selection.errors import TitheError
+from tithe.selection.storage.places import open_binary
 
 # Readers recurse over nested types; nothing that is data goes deeper.
 DEEPEST = 100

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from tithe.embedders.reading import open_regular
+from tithe.selection.corpus.formats import INPUT_FORMATS, INPUT_SUFFIXES
 from tithe.selection.corpus.object_search import find
-from tithe.selection.corpus.object_store import ObjectUrl, Status, is_url, shown
 from tithe.selection.corpus.passed_over import PassedOver, no_file
-from tithe.selection.corpus.storage import Place, failure, identity, place_of, status_of
 from tithe.selection.errors import TitheError, UsageError
-from tithe.selection.input_formats import INPUT_FORMATS, INPUT_SUFFIXES
 from tithe.selection.sizes import MAX_RECORD_SIZE
+from tithe.selection.storage.object_store import ObjectUrl, Status, is_url, shown
+from tithe.selection.storage.places import Place, failure, identity, place_of, status_of
 
 Format = str
 """A name of INPUT_FORMATS, or of EXPORTERS."""

@@ -16,7 +16,7 @@ from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.compression import chunks
 from tithe.selection.corpus.inputs import InputFile
 from tithe.selection.corpus.reader import Reader
-from tithe.selection.corpus.storage import open_binary
+from tithe.selection.storage.places import open_binary
 
 Numbers = npt.NDArray[np.int64]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pyarrow import fs
 
-from tithe.selection.corpus.object_store import ObjectUrl, Status, status_of_info
 from tithe.selection.corpus.passed_over import PassedOver, is_hidden
+from tithe.selection.storage.object_store import ObjectUrl, Status, status_of_info
 
 
 def find(url: ObjectUrl, wanted: Callable[[ObjectUrl], bool], passed: PassedOver) -> Iterable[tuple[ObjectUrl, Status]]:

@@ -19,10 +19,10 @@ from tithe.selection.corpus.batch import BATCH_ROWS, BadRecord, too_large
 from tithe.selection.corpus.footer import Footer, read_dictionary_size, read_footer
 from tithe.selection.corpus.inputs import InputFile
 from tithe.selection.corpus.reader import Reader, evenly_apart
-from tithe.selection.corpus.storage import open_for_arrow
+from tithe.selection.engine.threads import chained, workers
 from tithe.selection.errors import TitheError, first_line
-from tithe.selection.parallel import chained, workers
 from tithe.selection.sizes import readable
+from tithe.selection.storage.places import open_for_arrow
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tithe.selection.corpus.batch import BadRecord
+from tithe.selection.corpus.formats import INPUT_FORMATS
 from tithe.selection.corpus.inputs import InputFile
 from tithe.selection.corpus.reader import evenly_apart
-from tithe.selection.input_formats import INPUT_FORMATS
 
 # Files that are looked into, places in each, records at each.
 _FILES, _PLACES, _RECORDS = 8, 4, 32

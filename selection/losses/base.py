@@ -12,11 +12,7 @@ import numpy.typing as npt
 
 from tithe.selection.corpus import BadRecord, Corpus
 from tithe.selection.errors import TitheError
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-
-# Between these, and for 0, all steps compute without overflow, in float32 where they do; what is smaller tells nothing.
-LARGEST_LOSS, SMALLEST_LOSS = 1e30, 1e-30
+from tithe.selection.options.choices import LARGEST_LOSS, SMALLEST_LOSS, Dtype
 
 
 @dataclass(frozen=True, kw_only=True)

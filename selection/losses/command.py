@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.blas import environment
 from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.json_lines import json_lines
+from tithe.selection.engine.blas import environment
 from tithe.selection.errors import TitheError
-from tithe.selection.json_lines import json_lines
 from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss
 from tithe.selection.losses.pipes import Pipes
 from tithe.selection.sizes import counted

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from tithe.embedders.reading import check_regular
 from tithe.selection.corpus import BadRecord, Corpus, open_corpus
-from tithe.selection.corpus.object_store import is_url, shown
 from tithe.selection.errors import TitheError
 from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss
 from tithe.selection.sizes import counted
+from tithe.selection.storage.object_store import is_url, shown
 
 
 class FileLoss(LossSource):

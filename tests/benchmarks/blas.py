@@ -34,7 +34,7 @@ def run() -> list[Table]:
     shipped = 0.0
     for name, first in (
         ("as shipped", ""),
-        ("tithe", "from tithe.selection.blas import choose_kernel; choose_kernel()"),
+        ("tithe", "from tithe.selection.engine.blas import choose_kernel; choose_kernel()"),
     ):
         command = [sys.executable, "-c", SEARCH.format(first=first)]
         printed = subprocess.run(command, env=SHIPPED, capture_output=True, text=True, check=True).stdout.split()

@@ -1,4 +1,4 @@
-"""The corpora that benchmarks select from: embeddings, the losses of all records, and a groundwork on them.
+"""The corpora that benchmarks select from: embeddings, the losses of all records, and a clustered corpus on them.
 
 Lexical embeddings, or MiniLM's where its package is installed, for T0, GSM8K (losses of a bigram model) and CLINC150
 (losses of a logistic regression); made vectors for a corpus with extreme losses in ten rare clusters, for one whose
@@ -23,17 +23,17 @@ import pyarrow.parquet as pq
 from tests.benchmarks.common import CACHE, data
 from tests.benchmarks.lexical import embed_lexical
 from tests.clusters import InMemory, cluster
-from tithe.selection import clustering
-from tithe.selection.bad_records import BadRecords
-from tithe.selection.designs.base import Design
-from tithe.selection.designs.make import make_design
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.frame.frame import Frame
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Judgement
-from tithe.selection.methods.registry import make_method
-from tithe.selection.options import Options
-from tithe.selection.plan import Plan
+from tithe.selection.clustering import kmeans
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
+from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.options.options import Options
+from tithe.selection.options.plan import Plan
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.population.population import Population
+from tithe.selection.sampling.design import Design
+from tithe.selection.sampling.make import make_design
+from tithe.selection.scoring.base import Scoring
+from tithe.selection.scoring.registry import make_method
 
 MADE = (
     "made, extreme losses in rare clusters",
@@ -81,27 +81,27 @@ T0_MINILM = 8000
 """Records of T0 that are embedded by MiniLM."""
 
 
-def ground(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> Groundwork:
+def cluster_vectors(vectors: np.ndarray, k: int, size: int, seed: int = 0) -> ClusteredCorpus:
     """What `tithe select --clusters K --size SIZE --cluster-seed SEED` lays under vectors of shape (n, d)."""
     n = len(vectors)
-    sample = np.random.default_rng([seed, 1]).permutation(n)[: clustering.training_points(k)]
-    centroids = clustering.train(vectors[sample], min(k, n), seed=seed)
+    sample = np.random.default_rng([seed, 1]).permutation(n)[: kmeans.training_points(k)]
+    centroids = kmeans.train(vectors[sample], min(k, n), seed=seed)
     embeddings = InMemory(vectors)
     clusters = cluster(embeddings.blocks, centroids)
     plan = Plan(n, k, size, None).limited_to(n)
-    return Groundwork(None, BadRecords("fail"), plan, cast(Any, embeddings), clusters, None, ())
+    return ClusteredCorpus(None, BadRecords("fail"), plan, cast(Any, embeddings), clusters, None, ())
 
 
 def designed(
-    options: Options, laid: Groundwork, losses: Callable[[np.ndarray], np.ndarray]
-) -> tuple[Judgement, Design]:
-    """What the method of the options makes of a groundwork, and the design; `losses` are those at given positions."""
-    method = make_method(options, laid)
-    everyone = Candidates.everyone(len(laid.clusters.labels))
+    options: Options, clustered: ClusteredCorpus, losses: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Scoring, Design]:
+    """What the method of the options makes of a clustered corpus, and the design; `losses` are those at given positions."""
+    method = make_method(options, clustered)
+    everyone = Candidates.everyone(len(clustered.clusters.labels))
     known = losses(method.probes) if options.loss != "none" else np.ones(len(method.probes))
-    judgement = method.judge(known, everyone)
-    order = laid.order if judgement.order is None else judgement.order
-    return judgement, make_design(options, Frame(everyone), judgement.scores.values, order, laid.plan.size)
+    scoring = method.score(known, everyone)
+    order = clustered.order if scoring.order is None else scoring.order
+    return scoring, make_design(options, Population(everyone), scoring.scores.values, order, clustered.plan.size)
 
 
 def embed_minilm(texts: list[str]) -> np.ndarray:

@@ -14,17 +14,17 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.corpora import embed_lexical, ground, t0_texts
+from tests.benchmarks.corpora import cluster_vectors, embed_lexical, t0_texts
 from tithe.selection.choose import draw
-from tithe.selection.evidence import estimate_from_subset, estimate_from_validation
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.frame.frame import Frame
-from tithe.selection.frame.groups import Groups
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Judgement
-from tithe.selection.methods.registry import make_method
-from tithe.selection.options import Options
-from tithe.selection.validation import Validation
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
+from tithe.selection.evidence.estimate import estimate_from_subset, estimate_from_validation
+from tithe.selection.evidence.validation import Validation
+from tithe.selection.options.options import Options
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.population.groups import Groups
+from tithe.selection.population.population import Population
+from tithe.selection.scoring.base import Scoring
+from tithe.selection.scoring.registry import make_method
 
 SIZES, SEEDS = (50, 200, 700), 1000
 
@@ -49,9 +49,9 @@ OPTIONS = ("plain", "iid", "groups", "tokens", "excluded", "validated")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Records with their groundwork, losses, groups and tokens."""
+    """Records with their clustered corpus, losses, groups and tokens."""
 
-    laid: Groundwork
+    clustered: ClusteredCorpus
     losses: np.ndarray
     groups: Groups
     tokens: np.ndarray
@@ -96,7 +96,7 @@ def run_quick() -> list[Table]:
 
 def corpora() -> Iterator[tuple[str, Corpus]]:
     """The made ones, and T0 where TITHE_DATA is set."""
-    yield from ((name, made(name, laid, of)) for laid, of in [made_ground(20_000, 141)] for name in KINDS)
+    yield from ((name, made(name, clustered, of)) for clustered, of in [made_clustered(20_000, 141)] for name in KINDS)
     t0, known = data("t0.parquet"), data("t0_smollm2_loss.parquet")
     if t0 is not None and known is not None:
         texts = t0_texts(t0)
@@ -104,23 +104,26 @@ def corpora() -> Iterator[tuple[str, Corpus]]:
         codes = np.unique(tasks, return_inverse=True)[1] % 3
         tokens = np.array([max(1, len(text) // 4) for text in texts], np.uint32)
         losses = pq.read_table(known)["loss"].to_numpy().astype(np.float64)
-        yield "T0, a real model", Corpus(ground(embed_lexical(texts, 0)[0], 234, 0), losses, _groups(codes), tokens)
+        yield (
+            "T0, a real model",
+            Corpus(cluster_vectors(embed_lexical(texts, 0)[0], 234, 0), losses, _groups(codes), tokens),
+        )
 
 
-def made_ground(records: int, k: int) -> tuple[Groundwork, np.ndarray]:
+def made_clustered(records: int, k: int) -> tuple[ClusteredCorpus, np.ndarray]:
     """Vectors in 80 clusters of unequal size, clustered; and the cluster of each record."""
     rng = np.random.default_rng(3)
     sizes = 1 / np.arange(1, 81) ** 0.7
     of = rng.choice(80, records, p=sizes / sizes.sum())
     vectors = rng.standard_normal((80, 32))[of] + 0.5 * rng.standard_normal((records, 32))
-    return ground((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), k, 0), of
+    return cluster_vectors((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), k, 0), of
 
 
-def made(kind: str, laid: Groundwork, of: np.ndarray) -> Corpus:
+def made(kind: str, clustered: ClusteredCorpus, of: np.ndarray) -> Corpus:
     """Losses of a kind on the made vectors."""
     rng = np.random.default_rng(4)
     tokens = np.ceil(rng.lognormal(4, 0.8, len(of))).astype(np.uint32)
-    return Corpus(laid, KINDS[kind](rng, of), _groups(rng.choice(3, len(of), p=[0.7, 0.2, 0.1])), tokens)
+    return Corpus(clustered, KINDS[kind](rng, of), _groups(rng.choice(3, len(of), p=[0.7, 0.2, 0.1])), tokens)
 
 
 def coverage(corpus: Corpus, size: int, option: str, seeds: int) -> Coverage:
@@ -131,39 +134,41 @@ def coverage(corpus: Corpus, size: int, option: str, seeds: int) -> Coverage:
         "groups": {"group_by": "g", "group_min": size // 10},
         "tokens": {"tokens": int(size * corpus.tokens.mean())},
     }
-    frame = Frame(Candidates.everyone(n))
+    population = Population(Candidates.everyone(n))
     if option == "groups":
-        frame = replace(frame, groups=corpus.groups)
+        population = replace(population, groups=corpus.groups)
     if option == "tokens":
-        frame = replace(frame, tokens=corpus.tokens)
+        population = replace(population, tokens=corpus.tokens)
     truth = losses.mean()
     if option == "excluded":
         taken = np.sort(np.random.default_rng(8).choice(n, n // 4, replace=False))
-        frame = replace(frame, candidates=Candidates.without(n, taken))
+        population = replace(population, candidates=Candidates.without(n, taken))
         truth = np.delete(losses, taken).mean()
-    laid = replace(corpus.laid, plan=replace(corpus.laid.plan, size=size))
+    clustered = replace(corpus.clustered, plan=replace(corpus.clustered.plan, size=size))
     options = Options(inputs=(), output=None, loss="column:loss", **asked.get(option, {}))
-    method = make_method(options, laid)
-    judgement = method.judge(losses[method.probes], frame.candidates)
+    method = make_method(options, clustered)
+    scoring = method.score(losses[method.probes], population.candidates)
     held, widths = [], []
     for seed in range(seeds):
         if option == "validated":
-            found = _from_validation(judgement, losses, size, seed)
+            found = _from_validation(scoring, losses, size, seed)
         else:
-            ((design, sample),) = draw(replace(options, seed=seed), laid, frame, judgement)
-            found = estimate_from_subset(design, sample, losses[sample.positions], population=frame.candidates.count)
+            ((design, sample),) = draw(replace(options, seed=seed), clustered, population, scoring)
+            found = estimate_from_subset(
+                design, sample, losses[sample.positions], population_size=population.candidates.count
+            )
         if found["low"] is not None:
             held.append(found["low"] <= truth <= found["high"])
             widths.append((found["high"] - found["low"]) / truth)
     return Coverage(len(held) / seeds, float(np.mean(held or np.nan)), float(np.median(widths or np.nan)))
 
 
-def _from_validation(judgement: Judgement, losses: np.ndarray, count: int, seed: int) -> dict[str, Any]:
+def _from_validation(scoring: Scoring, losses: np.ndarray, count: int, seed: int) -> dict[str, Any]:
     """The estimate of `--validate` instead."""
-    n, proxies = len(losses), judgement.proxy.values[np.arange(len(losses))]
+    n, proxies = len(losses), scoring.proxy.values[np.arange(len(losses))]
     at = np.sort(np.random.default_rng([2, seed]).choice(n, count, replace=False))
-    validation = Validation(at, losses[at], proxies[at], judgement.spreads[at])
-    return estimate_from_validation(validation, float(proxies.mean()), population=n)
+    validation = Validation(at, losses[at], proxies[at], scoring.spreads[at])
+    return estimate_from_validation(validation, float(proxies.mean()), population_size=n)
 
 
 def _groups(codes: np.ndarray) -> Groups:

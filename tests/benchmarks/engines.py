@@ -19,10 +19,10 @@ from typing import Any
 from tests.benchmarks.common import TITHE, Table, cost
 from tests.benchmarks.precomputed import K, has_room, write_corpus
 from tithe.embedders.registry import make_encoder
-from tithe.selection.engines.executor import InProcess, nothing
-from tithe.selection.options import Options
+from tithe.selection.engine.executor import InProcess, nothing
+from tithe.selection.engine.stages import Advance
+from tithe.selection.options.options import Options
 from tithe.selection.pipeline import select
-from tithe.selection.stages import Advance
 
 SIZES = (1_000_000, 10_000_000)
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import Case, cases, designed, ground
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.options import Options
-from tithe.selection.plan import make_plan
+from tests.benchmarks.corpora import Case, cases, cluster_vectors, designed
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
+from tithe.selection.options.options import Options
+from tithe.selection.options.plan import make_plan
 
 CLUSTERINGS, SEEDS = 3, 200
 
@@ -63,24 +63,26 @@ def estimation(
 
 
 def _row(case: Case, encoder: str, k: int, size: int, clusterings: int, seeds: int) -> dict[str, object]:
-    grounds = [ground(case.vectors, k, size, seed=seed) for seed in range(clusterings)]
+    clustered_corpora = [cluster_vectors(case.vectors, k, size, seed=seed) for seed in range(clusterings)]
     share = size / len(case.losses)
     return {
         "corpus": case.name,
         "encoder": "vectors" if case.name.startswith("made") else encoder,
         "records": f"{size:,} ({share:.0%})",
         "k": k,
-        **{name: _error(case, grounds, size, options, seeds) for name, options in METHODS.items()},
+        **{name: _error(case, clustered_corpora, size, options, seeds) for name, options in METHODS.items()},
     }
 
 
-def _error(case: Case, grounds: list[Groundwork], size: int, options: dict[str, Any], seeds: int) -> float:
+def _error(
+    case: Case, clustered_corpora: list[ClusteredCorpus], size: int, options: dict[str, Any], seeds: int
+) -> float:
     losses, n = case.losses, len(case.losses)
     uniform = losses.std(ddof=1) * np.sqrt((1 - size / n) / size)
     squares = []
-    for number, laid in enumerate(grounds):
+    for number, clustered in enumerate(clustered_corpora):
         chosen = Options(inputs=(), output=None, size=size, cluster_seed=number, **options)
-        _, design = designed(chosen, laid, lambda positions: losses[positions])
+        _, design = designed(chosen, clustered, lambda positions: losses[positions])
         for seed in range(seeds):
             sample = design.draw(np.random.default_rng([number, seed]))
             squares.append((float(sample.weights @ losses[sample.positions]) / n - losses.mean()) ** 2)

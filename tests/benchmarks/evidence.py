@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import Case, cases, designed, ground
-from tithe.selection.evidence import estimate_from_subset, forecast_from_probes, forecast_from_validation
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.methods.base import Judgement
-from tithe.selection.options import Options
-from tithe.selection.validation import Validation
+from tests.benchmarks.corpora import Case, cases, cluster_vectors, designed
+from tithe.selection.evidence.estimate import estimate_from_subset, forecast_from_probes, forecast_from_validation
+from tithe.selection.evidence.validation import Validation
+from tithe.selection.options.options import Options
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.scoring.base import Scoring
 
 SEEDS, VALIDATED = 300, 500
 
@@ -33,20 +33,20 @@ def run() -> list[Table]:
 
 def _rows(case: Case, sampler: str) -> tuple[dict[str, object], dict[str, object]]:
     losses, n = case.losses, len(case.losses)
-    laid, everyone = ground(case.vectors, case.k, case.size), Candidates.everyone(n)
+    clustered, everyone = cluster_vectors(case.vectors, case.k, case.size), Candidates.everyone(n)
     options = Options(inputs=(), output=None, loss="column:loss", sampler=sampler)
-    judgement, design = designed(options, laid, lambda positions: losses[positions])
+    scoring, design = designed(options, clustered, lambda positions: losses[positions])
     uniform = losses.std(ddof=1) * np.sqrt((1 - case.size / n) / case.size)
     errors, held = [], []
     for seed in range(SEEDS):
         sample = design.draw(np.random.default_rng([1, seed]))
-        estimate = estimate_from_subset(design, sample, losses[sample.positions], population=n)
+        estimate = estimate_from_subset(design, sample, losses[sample.positions], population_size=n)
         errors.append(estimate["mean_loss"] - losses.mean())
         held.append(estimate["low"] <= losses.mean() <= estimate["high"])
     measured = float(np.sqrt(np.mean(np.square(errors))))
-    known = forecast_from_validation(design, _validation(case, judgement, n), population=n)
-    some = forecast_from_validation(design, _validation(case, judgement, VALIDATED), population=n)
-    centres = forecast_from_probes(design, judgement.proxy, everyone, everyone.count)
+    known = forecast_from_validation(design, _validation(case, scoring, n), population_size=n)
+    some = forecast_from_validation(design, _validation(case, scoring, VALIDATED), population_size=n)
+    centres = forecast_from_probes(design, scoring.proxy, everyone, everyone.count)
     named: dict[str, object] = {"corpus": case.name, "sampler": sampler}
     row = {
         **named,
@@ -60,6 +60,6 @@ def _rows(case: Case, sampler: str) -> tuple[dict[str, object], dict[str, object
     return row, said
 
 
-def _validation(case: Case, judgement: Judgement, count: int) -> Validation:
+def _validation(case: Case, scoring: Scoring, count: int) -> Validation:
     at = np.sort(np.random.default_rng(2).choice(len(case.losses), count, replace=False))
-    return Validation(at, case.losses[at], judgement.proxy.values[at], judgement.spreads[at])
+    return Validation(at, case.losses[at], scoring.proxy.values[at], scoring.spreads[at])

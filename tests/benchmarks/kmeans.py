@@ -13,9 +13,9 @@ import numpy as np
 from tests.benchmarks.common import Table, data
 from tests.benchmarks.lexical import _t0, embed_lexical
 from tests.benchmarks.precomputed import made_vectors
-from tithe.selection.blas import load_faiss
-from tithe.selection.clustering import train
-from tithe.selection.nearest import search_all
+from tithe.selection.clustering.kmeans import train
+from tithe.selection.clustering.nearest import search_all
+from tithe.selection.engine.blas import load_faiss
 
 
 def run() -> list[Table]:

@@ -18,10 +18,11 @@ import numpy as np
 from tests.benchmarks.common import Table
 from tests.benchmarks.precomputed import made_vectors
 from tests.clusters import cluster
-from tithe.selection.blas import load_faiss
-from tithe.selection.clustering import BLOCK, train, training_points
-from tithe.selection.nearest import search_all
-from tithe.selection.parallel import workers
+from tithe.selection.clustering.kmeans import train, training_points
+from tithe.selection.clustering.nearest import search_all
+from tithe.selection.embedding.vector_file import BLOCK
+from tithe.selection.engine.blas import load_faiss
+from tithe.selection.engine.threads import workers
 
 ITERATIONS = 25
 

@@ -19,9 +19,9 @@ from sklearn.preprocessing import normalize
 
 from tests.benchmarks.common import Table, data
 from tithe.embedders.lexical import LexicalEncoder
-from tithe.selection.clustering import train
-from tithe.selection.encode import ENCODER_BATCH
-from tithe.selection.nearest import search_all
+from tithe.selection.clustering.kmeans import train
+from tithe.selection.clustering.nearest import search_all
+from tithe.selection.embedding.encode import ENCODER_BATCH
 
 SEEDS = (0, 1, 2)
 

@@ -22,7 +22,7 @@ from tests.benchmarks.common import Cost, Table, data, forecast_cost, seconds_by
 from tests.benchmarks.corpora import t0_texts
 from tests.benchmarks.precomputed import D, K, has_room, write_corpus
 from tithe.embedders.lexical import FIT_CHARACTERS, FIT_RECORDS, LexicalEncoder
-from tithe.selection.blas import load_faiss
+from tithe.selection.engine.blas import load_faiss
 
 # Rows of a batch of the loops: as many as tithe's batches of such vectors have.
 ROWS = 8192

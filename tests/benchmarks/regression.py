@@ -18,8 +18,8 @@ import scipy.linalg
 from sklearn import datasets
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import designed, ground
-from tithe.selection.options import Options
+from tests.benchmarks.corpora import cluster_vectors, designed
+from tithe.selection.options.options import Options
 
 DRAWS = 120
 ROWS_PER_UNKNOWN = (3, 4, 8, 16, 32)
@@ -102,8 +102,8 @@ def _tithe(x: np.ndarray, y: np.ndarray, size: int, cluster_seed: int, sampler: 
         sampler=sampler,  # type: ignore[arg-type]
     )
     rows = np.column_stack([x, y]).astype(np.float32)
-    laid = ground(rows, options.plan(n).clusters, size, seed=cluster_seed)
-    _, design = designed(options, laid, lambda positions: positions)
+    clustered = cluster_vectors(rows, options.plan(n).clusters, size, seed=cluster_seed)
+    _, design = designed(options, clustered, lambda positions: positions)
 
     def draw(seed: int) -> Fit:
         sample = design.draw(np.random.default_rng([2, seed]))

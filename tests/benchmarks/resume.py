@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.common import SHIPPED, TITHE, Table, data
 from tests.benchmarks.precomputed import write_corpus
-from tithe.selection.encode import ENCODER_BATCH
+from tithe.selection.embedding.encode import ENCODER_BATCH
 
 KILLS = 30
 

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.common import Table
-from tests.benchmarks.corpora import Case, cases, ground
-from tithe.selection.designs.sampling import Sample, draw_independent, draw_pivotal, inclusion_probabilities
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.methods.sensitivity import Sensitivity
-from tithe.selection.options import Options
-from tithe.selection.order import similarity_order
-from tithe.selection.sensitivity import UNIFORM_SHARE, score
+from tests.benchmarks.corpora import Case, cases, cluster_vectors
+from tithe.selection.clustering.order import similarity_order
+from tithe.selection.options.options import Options
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.sampling.probabilities import Sample, draw_independent, draw_pivotal, inclusion_probabilities
+from tithe.selection.scoring.scores import UNIFORM_SHARE, sensitivity_scores
+from tithe.selection.scoring.sensitivity import Sensitivity
 
 CLUSTERINGS, SEEDS = 5, 1000
 
@@ -43,9 +43,9 @@ def _compare(case: Case, makers: dict[str, Callable[..., Draw]], note: str) -> T
     errors: dict[str, list[float]] = {name: [] for name in makers}
     n, loss = len(case.losses), case.losses
     for number in range(CLUSTERINGS):
-        laid = ground(case.vectors, case.k, case.size, seed=number)
+        clustered = cluster_vectors(case.vectors, case.k, case.size, seed=number)
         for name, make in makers.items():
-            draw = make(laid)
+            draw = make(clustered)
             for seed in range(SEEDS):
                 sample = draw(np.random.default_rng([number, seed]))
                 errors[name].append(float(sample.weights @ loss[sample.positions]) / n - loss.mean())
@@ -62,16 +62,18 @@ def _compare(case: Case, makers: dict[str, Callable[..., Draw]], note: str) -> T
 
 
 def _designs(case: Case) -> Iterator[tuple[str, Callable[..., Draw]]]:
-    def pivotal(laid: Any, *, share: float = UNIFORM_SHARE, losses: bool = True, sampler: Any = "pivotal") -> Draw:
-        method = Sensitivity(Options(inputs=(), output=None, sampler=sampler), laid)
-        known = case.losses[method.probes] if losses else np.ones(laid.clusters.k)
+    def pivotal(clustered: Any, *, share: float = UNIFORM_SHARE, losses: bool = True, sampler: Any = "pivotal") -> Draw:
+        method = Sensitivity(Options(inputs=(), output=None, sampler=sampler), clustered)
+        known = case.losses[method.probes] if losses else np.ones(clustered.clusters.k)
         everyone = Candidates.everyone(len(case.losses))
-        found = method.judge(known, everyone)
+        found = method.score(known, everyone)
         smoothness = found.scores.smoothness if losses else None
-        scores = score(found.proxy.values, found.spreads, everyone, smoothness=smoothness, uniform_share=share).values
+        scores = sensitivity_scores(
+            found.proxy.values, found.spreads, everyone, smoothness=smoothness, uniform_share=share
+        ).values
         if sampler == "iid":
             return partial(draw_independent, scores, case.size)
-        return partial(draw_pivotal, inclusion_probabilities(scores, case.size), laid.order)
+        return partial(draw_pivotal, inclusion_probabilities(scores, case.size), clustered.order)
 
     yield from _orders(case)
     yield "iid: Algorithm 1 as printed", partial(pivotal, share=0.0, sampler="iid")
@@ -85,15 +87,15 @@ def _orders(case: Case) -> Iterator[tuple[str, Callable[..., Draw]]]:
     equal = np.full(n, case.size / n)
 
     def along(order: Callable[[Any], np.ndarray]) -> Callable[..., Draw]:
-        return lambda laid: partial(draw_pivotal, equal, order(laid))
+        return lambda clustered: partial(draw_pivotal, equal, order(clustered))
 
-    def in_input_order(laid: Any) -> np.ndarray:
-        rank = np.empty(laid.clusters.k, np.int64)
-        rank[similarity_order(laid.clusters.centre_vectors)] = np.arange(laid.clusters.k)
-        return np.argsort(rank[laid.clusters.labels], kind="stable")
+    def in_input_order(clustered: Any) -> np.ndarray:
+        rank = np.empty(clustered.clusters.k, np.int64)
+        rank[similarity_order(clustered.clusters.centre_vectors)] = np.arange(clustered.clusters.k)
+        return np.argsort(rank[clustered.clusters.labels], kind="stable")
 
-    yield "uniform", along(lambda laid: np.random.default_rng(0).permutation(n))
-    yield "equal probabilities, by distance within clusters", along(lambda laid: laid.order)
+    yield "uniform", along(lambda clustered: np.random.default_rng(0).permutation(n))
+    yield "equal probabilities, by distance within clusters", along(lambda clustered: clustered.order)
     yield "equal probabilities, in input order within clusters", along(in_input_order)
 
 

@@ -21,20 +21,20 @@ import numpy as np
 
 from tests.benchmarks.common import SHIPPED, Table
 from tests.clusters import InMemory
-from tithe.selection.appraisal import Appraisal
-from tithe.selection.bad_records import BadRecords
 from tithe.selection.choose import validation_positions
-from tithe.selection.clustering import Clustering
-from tithe.selection.designs.make import make_design
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.frame.frame import Frame
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.sensitivity import Sensitivity
-from tithe.selection.options import Options
-from tithe.selection.per_record import blocks, totals
-from tithe.selection.plan import Plan
-from tithe.selection.stages import peak_memory
-from tithe.selection.validation import Validation
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
+from tithe.selection.clustering.kmeans import Clustering
+from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.engine.quantities import blocks, totals
+from tithe.selection.engine.stages import peak_memory
+from tithe.selection.evidence.evaluation import Evaluation
+from tithe.selection.evidence.validation import Validation
+from tithe.selection.options.options import Options
+from tithe.selection.options.plan import Plan
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.population.population import Population
+from tithe.selection.sampling.make import make_design
+from tithe.selection.scoring.sensitivity import Sensitivity
 
 DIMENSIONS, VALIDATED = 64, 1000
 
@@ -79,27 +79,27 @@ def _all_steps(records: int, k: int, steps: list[dict[str, Any]]) -> None:
     options = Options(inputs=(), output=None, loss="column:loss", validate=VALIDATED, score_subset=True)
     rng = np.random.default_rng(0)
     with step("make the records"):
-        ground = _made(records, k, rng)
-    losses, frame = rng.gamma(2, 1, k), Frame(Candidates.everyone(records))
+        clustered = _made(records, k, rng)
+    losses, population = rng.gamma(2, 1, k), Population(Candidates.everyone(records))
     with step("order"):
-        assert len(ground.order) == records
+        assert len(clustered.order) == records
     with step("scores"):
-        judgement = Sensitivity(options, ground).judge(losses, frame.candidates)
+        scoring = Sensitivity(options, clustered).score(losses, population.candidates)
     with step("inclusion probabilities"):
-        design = make_design(options, frame, judgement.scores.values, ground.order, ground.plan.size)
+        design = make_design(options, population, scoring.scores.values, clustered.order, clustered.plan.size)
     with step("draw"):
         sample = design.draw(rng)
     at = validation_positions(options, records)
-    proxies, spreads = judgement.proxy.values[at], judgement.spreads[at]
+    proxies, spreads = scoring.proxy.values[at], scoring.spreads[at]
     validation = Validation(at, proxies * rng.gamma(4, 1 / 4, len(at)), proxies, spreads)
-    subset_losses = judgement.proxy.values[sample.positions]
-    rows = ground.rows(sample.positions)
+    subset_losses = scoring.proxy.values[sample.positions]
+    rows = clustered.rows(sample.positions)
     made: Any = _Nowhere()
     for name, known in (("evidence, centres", (None, None)), ("evidence, validated", (subset_losses, validation))):
         with step(name):
-            Appraisal(made, ground, frame, judgement, design, sample, rows, True, *known).describe()
+            Evaluation(made, clustered, population, scoring, design, sample, rows, True, *known).describe()
     with step("clusters"):
-        totals(ground.clusters.labels, k, judgement.proxy.values)
+        totals(clustered.clusters.labels, k, scoring.proxy.values)
 
 
 class _Nowhere:
@@ -111,7 +111,7 @@ class _Nowhere:
         return np.zeros_like(rows), rows
 
 
-def _made(records: int, k: int, rng: np.random.Generator) -> Groundwork:
+def _made(records: int, k: int, rng: np.random.Generator) -> ClusteredCorpus:
     labels, squared_distances = np.empty(records, np.int32), np.empty(records, np.float32)
     for part in blocks(records):
         count = part.stop - part.start
@@ -123,7 +123,7 @@ def _made(records: int, k: int, rng: np.random.Generator) -> Groundwork:
     clusters = Clustering(labels, squared_distances, centres, vectors, 0.0)
     plan = Plan(records, k, records // 100, None)
     nothing: Any = InMemory(np.empty((0, DIMENSIONS), np.float32))  # no vector is looked at
-    return Groundwork(None, BadRecords("fail"), plan, nothing, clusters, None, ())
+    return ClusteredCorpus(None, BadRecords("fail"), plan, nothing, clusters, None, ())
 
 
 def _forget_peak() -> None:

@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.corpora import designed, embed_lexical, ground, read, t0_texts
-from tithe.selection.designs.base import Design
-from tithe.selection.designs.tokens import make_token_design
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.options import Options
-from tithe.selection.plan import make_plan
+from tests.benchmarks.corpora import cluster_vectors, designed, embed_lexical, read, t0_texts
+from tithe.selection.options.options import Options
+from tithe.selection.options.plan import make_plan
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.sampling.design import Design
+from tithe.selection.sampling.tokens import make_token_design
 
 SIZES = (50, 100, 400)
 
@@ -58,15 +58,15 @@ def _rows(name: str, texts: list[str], losses: np.ndarray, draws: int) -> Table:
     options = Options(inputs=(), output=None, loss="column:loss")
     for size in SIZES:
         plan = make_plan(n, size=size)
-        laid = replace(ground(vectors, plan.clusters, size), plan=plan)
-        judgement, by_count = designed(options, laid, lambda at: losses[at])
-        scores = judgement.scores.values[0:n]
+        clustered = replace(cluster_vectors(vectors, plan.clusters, size), plan=plan)
+        scoring, by_count = designed(options, clustered, lambda at: losses[at])
+        scores = scoring.scores.values[0:n]
         budget = round(float(by_count.inclusion(np.arange(n)) @ tokens))
         by_root = scores / np.sqrt(np.maximum(tokens, 1))
         ways = {
             "--size": by_count,
-            "--tokens": make_token_design(scores, tokens, budget, laid.order, everyone),
-            "score / √tokens": make_token_design(by_root, tokens, budget, laid.order, everyone),
+            "--tokens": make_token_design(scores, tokens, budget, clustered.order, everyone),
+            "score / √tokens": make_token_design(by_root, tokens, budget, clustered.order, everyone),
         }
         found = {way: _measured(design, losses, tokens, budget, draws) for way, design in ways.items()}
         for way, (records, error, stray, bias) in found.items():

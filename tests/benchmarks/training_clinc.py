@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.corpora import designed, embed_minilm, ground, read
-from tithe.selection.options import Options
-from tithe.selection.weights import tempered
+from tests.benchmarks.corpora import cluster_vectors, designed, embed_minilm, read
+from tithe.selection.options.options import Options
+from tithe.selection.sampling.weights import tempered
 
 SEEDS = 5
 SIZES = (300, 450, 1000, 2500)
@@ -77,7 +77,7 @@ class _Corpus:
         part = np.array([record["split"] for record in records])
         self.x, self.y = vectors[part == "train"], labels[part == "train"]
         self._test = vectors[part == "test"], labels[part == "test"]
-        self._grounds: dict[tuple[int, int, int], Any] = {}
+        self._clustered_corpora: dict[tuple[int, int, int], Any] = {}
 
     def accuracy(self, name: str, size: int, seed: int) -> float:
         """Choose, train, test."""
@@ -87,14 +87,14 @@ class _Corpus:
         options = Options(inputs=(), output=None, size=size, seed=seed, cluster_seed=seed, **chosen)
         n = len(self.y)
         key = (options.plan(n).clusters, size, seed)
-        if key not in self._grounds:
-            self._grounds[key] = ground(self.x, *key)
+        if key not in self._clustered_corpora:
+            self._clustered_corpora[key] = cluster_vectors(self.x, *key)
 
         def losses(positions: np.ndarray) -> np.ndarray:
             pilot = np.random.default_rng([size, seed]).choice(n, size // 5, replace=False)
             return self._losses(self._fitted(pilot), positions)
 
-        _, design = designed(options, self._grounds[key], losses)
+        _, design = designed(options, self._clustered_corpora[key], losses)
         sample = design.draw(np.random.default_rng([size, seed, 1]))
         return self.score(sample.positions, tempered(sample.weights, exponent))
 

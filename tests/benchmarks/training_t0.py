@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.benchmarks.common import Table, data
-from tests.benchmarks.corpora import designed, ground, t0_texts
+from tests.benchmarks.corpora import cluster_vectors, designed, t0_texts
 from tests.benchmarks.lexical import embed_lexical
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.options import Options
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
+from tithe.selection.options.options import Options
 
 SHARES, EPOCHS, HELD_OUT = (0.02, 0.05, 0.1), 6, 3000
 SEEDS, SEEDS_OF_OTHERS = 10, 3
@@ -85,14 +85,14 @@ def _validated_loss(job: tuple[float, int, str]) -> float:
     size = round(share * len(corpus))
     chosen, weighted = METHODS[name]
     options = Options(inputs=(), output=None, size=size, seed=seed, **chosen)
-    laid = _ground(options.plan(len(corpus)).clusters, size)
+    clustered = _ground(options.plan(len(corpus)).clusters, size)
 
     def losses(positions: np.ndarray) -> np.ndarray:
         first = np.random.default_rng([size, seed, 1]).choice(corpus, size // 5, replace=False)
         pilot = transformer.train(tokens, first, None, EPOCHS * len(first) // transformer.BATCH, seed)
         return transformer.losses(pilot, tokens, corpus[positions]).astype(np.float64)
 
-    _, design = designed(options, laid, losses)
+    _, design = designed(options, clustered, losses)
     sample = design.draw(np.random.default_rng([size, seed]))
     weights = sample.weights if weighted else None
     steps = EPOCHS * size // transformer.BATCH
@@ -101,8 +101,8 @@ def _validated_loss(job: tuple[float, int, str]) -> float:
 
 
 @cache
-def _ground(k: int, size: int) -> Groundwork:
-    return ground(_prepared()[1], k, size)
+def _ground(k: int, size: int) -> ClusteredCorpus:
+    return cluster_vectors(_prepared()[1], k, size)
 
 
 @cache

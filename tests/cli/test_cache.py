@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.test_rounds import COUNTING_ENCODER
 from tests.conftest import Tithe, make_records, write_jsonl
-from tithe.selection.work.folder import open_kept
+from tithe.selection.embedding.work_folder import open_kept
 
 COUNTING = ("--encoder", "counting:Counting", "--clusters", "12", "--size", "60", "--force")
 

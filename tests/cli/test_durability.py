@@ -15,11 +15,11 @@ import pytest
 
 from tests.conftest import Tithe, make_records, write_jsonl
 from tests.waiting import PATIENCE, read_until, until
-from tithe.selection.encode import ENCODER_BATCH
+from tithe.selection.embedding.encode import ENCODER_BATCH
+from tithe.selection.engine.hashes import sha256
 from tithe.selection.errors import TitheError
-from tithe.selection.hashes import sha256
-from tithe.selection.outputs import Outputs, staging
-from tithe.selection.own_files import OwnPath
+from tithe.selection.storage.own_files import OwnPath
+from tithe.selection.subset.outputs import Outputs, staging
 
 TITHE = (sys.executable, "-c", "from tithe.cli.main import main; main()")
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import Tithe, make_records, write_jsonl
 from tithe.embedders.registry import make_encoder
-from tithe.selection.engines.executor import InProcess
-from tithe.selection.options import Options
+from tithe.selection.engine.executor import InProcess
+from tithe.selection.options.options import Options
 from tithe.selection.pipeline import select
 
 TOLD = "text: 80 of 200 are empty by text; --text or --template reads others"

@@ -17,8 +17,8 @@ from tests.conftest import Ran, Tithe
 from tests.manifests import changed, places, resealed, seal, value_at, without
 from tests.selections import make
 from tithe.selection.errors import TitheError
-from tithe.selection.provenance.reach import Reach
-from tithe.selection.provenance.record import read_record
+from tithe.selection.review.reach import Reach
+from tithe.selection.review.record import read_record
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "{}", "--allow-code"),

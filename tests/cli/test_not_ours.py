@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Ran, Tithe, make_records, write_jsonl
+from tithe.selection.embedding.work_folder import open_work_folder
 from tithe.selection.errors import TitheError
-from tithe.selection.outputs import Outputs, staging
-from tithe.selection.work.folder import open_work_folder
+from tithe.selection.subset.outputs import Outputs, staging
 
 BUDGET = ("--clusters", "12", "--size", "60")
 

@@ -18,13 +18,13 @@ import pytest
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tests.stores import Bucket
 from tithe.embedders.registry import make_encoder
-from tithe.selection import encode
 from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus import compression as compression_module
-from tithe.selection.engines.executor import InProcess
-from tithe.selection.engines.parts import cut
+from tithe.selection.corpus.parts import cut
+from tithe.selection.embedding import encode
+from tithe.selection.engine.executor import InProcess
 from tithe.selection.errors import TitheError
-from tithe.selection.options import Options
+from tithe.selection.options.options import Options
 from tithe.selection.pipeline import select
 
 SMALL = make_records(60)
@@ -38,7 +38,7 @@ SAID = "is larger than 4.0 KiB; --max-record-size allows more"
 MEASURED = """
 import sys
 from tithe.cli.main import main
-from tithe.selection.stages import peak_memory
+from tithe.selection.engine.stages import peak_memory
 try:
     main()
 finally:

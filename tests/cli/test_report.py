@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import Ran, Tithe, make_records, write_jsonl
 from tests.selections import CASES, make
 from tithe.cli.main import tithe as root
-from tithe.selection.options import Options
-from tithe.selection.report.provenance import command_line
+from tithe.selection.options.options import Options
+from tithe.selection.review.report.provenance import command_line
 
 BUDGET = ("--clusters", "12", "--size", "60")
 HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> ' \u202egnirts"

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from tests.cli.test_report import BUDGET, HOSTILE
 from tests.conftest import Tithe, make_records, write_jsonl
-from tithe.selection.manifest import to_json
-from tithe.selection.provenance.seal import sealed
+from tithe.selection.subset.checksum import with_checksum
+from tithe.selection.subset.manifest import to_json
 
 ALL = ("--loss", "column:loss", "--score-subset", "--validate", "100")
 # Every element with text of its own that is shown: the text, its colour, and the first background behind it.
@@ -112,7 +112,7 @@ def resealed(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     manifest = json.loads(path.read_text(encoding="utf-8"))
     del manifest["sha256"]
     change(manifest)
-    path.write_bytes(sealed(to_json(manifest).encode("utf-8", "backslashreplace")))
+    path.write_bytes(with_checksum(to_json(manifest).encode("utf-8", "backslashreplace")))
 
 
 def calm(browser: Browser, file: Path) -> str:
@@ -210,15 +210,15 @@ def test_what_a_manifest_brings_into_a_page_is_text(browser: Browser, tithe: Tit
 
 
 def test_light_and_dark_can_be_read(browser: Browser, page_file: Path) -> None:
-    grounds = set()
+    clustered_corpora = set()
     for scheme in ("light", "dark"):
         with opened(browser, page_file, color_scheme=scheme) as page:
             colours = page.evaluate(COLOURS)
-            grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            clustered_corpora.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert len(colours) > 50
         faint = [(text[:40], scheme) for text, ink, ground in colours if contrast(ink, ground) < 4.5]
         assert faint == []
-    assert len(grounds) == 2
+    assert len(clustered_corpora) == 2
 
 
 def test_nothing_is_wider_than_the_window(browser: Browser, page_file: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
-from tithe.selection.hashes import sha256
+from tithe.selection.engine.hashes import sha256
 
 
 def manifest_of(path: Path) -> dict:

@@ -14,9 +14,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
-from tithe.selection.hashes import sha256
-from tithe.selection.options import Options
-from tithe.selection.trainers import TRAINERS
+from tithe.selection.engine.hashes import sha256
+from tithe.selection.options.options import Options
+from tithe.selection.options.trainers import TRAINERS
 
 UNWEIGHTED = ("replicate", "resample", "none")
 UNEQUAL = ("--size", "60", "--loss", "column:loss")

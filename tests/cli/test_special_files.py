@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import Ran, make_records, read_jsonl, write_jsonl
-from tithe.selection.manifest import to_json
-from tithe.selection.provenance.seal import sealed
+from tithe.selection.subset.checksum import with_checksum
+from tithe.selection.subset.manifest import to_json
 
 # Runs one command after the other: folder and arguments come as a line of JSON, what came of them goes back as one.
 SERVER = """
@@ -113,7 +113,7 @@ def sealed_with_size_0(manifest: Path, name: str) -> None:
     for file in (*about["inputs"], *about["outputs"]):
         if file["path"] == name:
             file["size"] = 0
-    manifest.write_bytes(sealed(to_json(about).encode()))
+    manifest.write_bytes(with_checksum(to_json(about).encode()))
 
 
 def put(kind: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from tests.cli.test_help import commands
 from tests.conftest import Ran, Tithe, make_records, write_jsonl
 from tithe.cli.main import tithe as root
 from tithe.cli.terminal import bars, guarded, say, show, show_document
-from tithe.selection.manifest import to_json
-from tithe.selection.provenance.seal import sealed
+from tithe.selection.subset.checksum import with_checksum
+from tithe.selection.subset.manifest import to_json
 
 # A title for the window, a colour by a C1 control, text turned around, a line of its own (twice), and the bell.
 EVIL = "\x1b]0;pwned\x07\x9b31m\u202egnp\nFORGED\u2028FORGED\x7f"
@@ -112,7 +112,7 @@ def test_a_manifest_that_was_written_by_somebody_else(tithe: Tithe, corpus: Path
         **{key: {**manifest, key: made_evil(value)} for key, value in manifest.items()},
     }
     for name, content in made.items():  # all at once stops at the first
-        (tmp_path / f"{name}.manifest.json").write_bytes(sealed(to_json(content).encode()))
+        (tmp_path / f"{name}.manifest.json").write_bytes(with_checksum(to_json(content).encode()))
     for part in ("evil", "options", "versions", "inputs", "outputs", "run", "encoder", "loss", "evidence"):
         path = f"{part}.manifest.json"
         for command in (("verify", path), ("replay", path), ("explain", path, "--row", "1"),

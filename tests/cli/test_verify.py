@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tests.conftest import Tithe, write_jsonl
 from tests.manifests import resealed
 from tests.selections import BUDGET, CASES, Made, make, make_inputs
-from tithe.selection.provenance.at_hand import find_manifest
-from tithe.selection.provenance.seal import sealed
+from tithe.selection.review.local_copy import find_manifest
+from tithe.selection.subset.checksum import with_checksum
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_older_manifests_and_other_files_are_told_apart(tithe: Tithe, tmp_path: 
         named.write_text(text)
         ran = tithe("verify", named)
         assert (ran.code, said in ran.out) == (3, True)
-    manifest.write_bytes(sealed(b'{\n  "schema_version": 3\n}\n'))
+    manifest.write_bytes(with_checksum(b'{\n  "schema_version": 3\n}\n'))
     ran = tithe("verify", manifest)
     assert (ran.code, "of another version of tithe (schema 3" in ran.err) == (1, True)
 

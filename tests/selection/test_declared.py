@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tithe.selection.declared import Option
 from tithe.selection.errors import UsageError
-from tithe.selection.options import OPTIONS, Options
-from tithe.selection.provenance.schema import first_fault
+from tithe.selection.options.declared import Option
+from tithe.selection.options.options import OPTIONS, Options
+from tithe.selection.review.schema import first_fault
 
 RECORDED = [one for one in OPTIONS if one.declared.recorded]
 

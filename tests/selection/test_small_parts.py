@@ -16,14 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tithe.selection.bad_records import PLACES_KEPT, BadRecords
-from tithe.selection.clustering import BLOCK
+from tithe.selection.corpus.bad_records import PLACES_KEPT, BadRecords
+from tithe.selection.embedding.vector_file import BLOCK, VectorFile
+from tithe.selection.engine.reservoir import Reservoir, VectorReservoir
+from tithe.selection.engine.threads import chained, ordered_map
 from tithe.selection.errors import TitheError
-from tithe.selection.own_files import OwnPath
-from tithe.selection.parallel import chained, ordered_map
-from tithe.selection.reservoir import Reservoir, VectorReservoir
-from tithe.selection.weights import summarize, tempered
-from tithe.selection.work.spool import Spool
+from tithe.selection.sampling.weights import summarize, tempered
+from tithe.selection.storage.own_files import OwnPath
 
 
 @given(st.sets(st.integers(0, 40)), st.integers(1, 41))
@@ -167,7 +166,7 @@ def test_streams_leave_no_thread(ends: str) -> None:
 
 def test_the_spool_gives_back_what_it_got_in_blocks_of_fixed_size(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).standard_normal((BLOCK + 100, 3)).astype(np.float32)
-    with Spool(OwnPath(tmp_path) / "vectors") as spool:
+    with VectorFile(OwnPath(tmp_path) / "vectors") as spool:
         for start in range(0, len(vectors), 777):
             spool.append(vectors[start : start + 777])
     blocks = list(spool.blocks())
@@ -195,7 +194,7 @@ def test_tempered_weights_keep_their_sum_and_order_and_come_nearer_to_one_anothe
     np.testing.assert_array_equal(tempered(weights, 1), weights)
 
 
-KERNEL = "from tithe.selection.blas import choose_kernel; print(choose_kernel(frozenset({flags})))"
+KERNEL = "from tithe.selection.engine.blas import choose_kernel; print(choose_kernel(frozenset({flags})))"
 AVX512 = {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}
 
 
@@ -224,7 +223,7 @@ def test_faiss_runs_the_kernel_that_was_chosen() -> None:
     if "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("no kernel to choose on this CPU")
     script = (
-        "from tithe.selection.blas import load_faiss, choose_kernel; load_faiss(); from threadpoolctl import threadpool_info\n"
+        "from tithe.selection.engine.blas import load_faiss, choose_kernel; load_faiss(); from threadpoolctl import threadpool_info\n"
         "print({i['architecture'] for i in threadpool_info() if 'faiss' in i['filepath'] and i['internal_api'] == 'openblas'}"
         " == {choose_kernel()})"
     )

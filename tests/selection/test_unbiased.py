@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.benchmarks.corpora import ground
+from tests.benchmarks.corpora import cluster_vectors
 from tithe.selection.choose import draw, repeats
-from tithe.selection.designs.sampling import Sample
-from tithe.selection.designs.tokens import make_token_design
-from tithe.selection.frame.candidates import Candidates
-from tithe.selection.frame.frame import Frame
-from tithe.selection.frame.groups import Groups
-from tithe.selection.groundwork import Groundwork
-from tithe.selection.methods.base import Judgement
-from tithe.selection.methods.registry import make_method
-from tithe.selection.options import Options
-from tithe.selection.per_record import NOBODY, Positions
-from tithe.selection.plan import make_plan
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
+from tithe.selection.engine.quantities import NOBODY, Positions
+from tithe.selection.options.options import Options
+from tithe.selection.options.plan import make_plan
+from tithe.selection.population.candidates import Candidates
+from tithe.selection.population.groups import Groups
+from tithe.selection.population.population import Population
+from tithe.selection.sampling.probabilities import Sample
+from tithe.selection.sampling.tokens import make_token_design
+from tithe.selection.scoring.base import Scoring
+from tithe.selection.scoring.registry import make_method
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,20 +44,20 @@ ERRORS = 4.0
 
 
 @pytest.fixture(scope="module")
-def laid() -> Groundwork:
-    return ground(VECTORS, 12, SIZE)
+def clustered() -> ClusteredCorpus:
+    return cluster_vectors(VECTORS, 12, SIZE)
 
 
-def everyone(**what: Any) -> Frame:
-    return Frame(Candidates.everyone(N), **what)
+def everyone(**what: Any) -> Population:
+    return Population(Candidates.everyone(N), **what)
 
 
-def judged(options: Options, laid: Groundwork, frame: Frame) -> Judgement:
-    method = make_method(options, laid)
-    judgement = method.judge(LOSSES[method.probes], frame.candidates)
-    if frame.copies is not None:
-        judgement = judgement.times(frame.copies)
-    return judgement
+def scored(options: Options, clustered: ClusteredCorpus, population: Population) -> Scoring:
+    method = make_method(options, clustered)
+    scoring = method.score(LOSSES[method.probes], population.candidates)
+    if population.copies is not None:
+        scoring = scoring.times(population.copies)
+    return scoring
 
 
 def options(seed: int = 0, **what: Any) -> Options:
@@ -75,13 +75,13 @@ def groups() -> Groups:
 
 
 @pytest.mark.parametrize("way", ["replicate", "resample"])
-def test_lines_without_weights(laid: Groundwork, way: Any) -> None:
-    judgement = judged(options(), laid, everyone())
+def test_lines_without_weights(clustered: ClusteredCorpus, way: Any) -> None:
+    scoring = scored(options(), clustered, everyone())
     means, weighted = [], []
     for seed in range(DRAWS):
         asked = options(seed, size=SIZE, weights_as=way)
-        ((design, sample),) = draw(asked, laid, everyone(), judgement)
-        held = repeats(asked, laid, sample, sample.weights, design.size)
+        ((design, sample),) = draw(asked, clustered, everyone(), scoring)
+        held = repeats(asked, clustered, sample, sample.weights, design.size)
         assert held is not None and held.sum() == SIZE
         means.append(float(held @ LOSSES[sample.positions]) / SIZE)
         weighted.append(float(sample.weights @ LOSSES[sample.positions] / sample.weights.sum()))
@@ -91,12 +91,12 @@ def test_lines_without_weights(laid: Groundwork, way: Any) -> None:
     assert np.mean(means) == pytest.approx(LOSSES.mean(), rel=0.01)
 
 
-def test_budgets_of_tokens(laid: Groundwork) -> None:
-    frame = everyone(tokens=TOKENS)
+def test_budgets_of_tokens(clustered: ClusteredCorpus) -> None:
+    population = everyone(tokens=TOKENS)
     asked = options(tokens=BUDGET)
-    judgement = judged(asked, laid, frame)
+    scoring = scored(asked, clustered, population)
     estimates, totals, drawn = [], [], np.zeros(N)
-    design = make_token_design(judgement.scores.values, TOKENS, BUDGET, laid.order, frame.candidates)
+    design = make_token_design(scoring.scores.values, TOKENS, BUDGET, clustered.order, population.candidates)
     for seed in range(DRAWS):
         sample = design.draw(np.random.default_rng(seed))
         estimates.append(float(sample.weights @ LOSSES[sample.positions]))
@@ -111,13 +111,13 @@ def test_budgets_of_tokens(laid: Groundwork) -> None:
     assert (np.abs(drawn / DRAWS - chances) < 4.5 * np.sqrt(chances * (1 - chances) / DRAWS) + 1e-12).all()
 
 
-def test_lines_of_a_budget_of_tokens(laid: Groundwork) -> None:
+def test_lines_of_a_budget_of_tokens(clustered: ClusteredCorpus) -> None:
     """Each record has as many lines as its weight wants, on average over the draws, and nearly the tokens expected."""
     asked = options(tokens=BUDGET, weights_as="replicate")
-    frame = everyone(tokens=TOKENS)
-    judgement = judged(asked, laid, frame)
-    design = make_token_design(judgement.scores.values, TOKENS, BUDGET, laid.order, frame.candidates)
-    sample, tokened = design.draw(np.random.default_rng(0)), replace(laid, tokens=TOKENS)
+    population = everyone(tokens=TOKENS)
+    scoring = scored(asked, clustered, population)
+    design = make_token_design(scoring.scores.values, TOKENS, BUDGET, clustered.order, population.candidates)
+    sample, tokened = design.draw(np.random.default_rng(0)), replace(clustered, tokens=TOKENS)
     held = TOKENS[sample.positions]
     copies = np.array(
         [repeats(replace(asked, seed=seed), tokened, sample, sample.weights, design.size) for seed in range(DRAWS)]
@@ -131,13 +131,13 @@ def test_lines_of_a_budget_of_tokens(laid: Groundwork) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{}, {"group_min": 15, "group_max": 30}, {"group_share": ("a=0.2,other=0.8",)}])
-def test_groups(laid: Groundwork, wanted: Any) -> None:
-    frame = everyone(groups=groups())
-    judgement = judged(options(), laid, frame)
+def test_groups(clustered: ClusteredCorpus, wanted: Any) -> None:
+    population = everyone(groups=groups())
+    scoring = scored(options(), clustered, population)
     estimates, sizes, by_group = [], set(), []
     for seed in range(DRAWS):
         asked = options(seed, size=SIZE, group_by="source", **wanted)
-        ((_, sample),) = draw(asked, laid, frame, judgement)
+        ((_, sample),) = draw(asked, clustered, population, scoring)
         estimates.append(float(sample.weights @ LOSSES[sample.positions]))
         sizes.add(tuple(np.bincount(SOURCES[sample.positions], minlength=3)))
         by_group.append(np.bincount(SOURCES[sample.positions], sample.weights, 3))
@@ -147,31 +147,31 @@ def test_groups(laid: Groundwork, wanted: Any) -> None:
     assert (np.abs(np.mean(by_group, axis=0) - np.bincount(SOURCES)) < 3 * errors).all()
 
 
-def test_duplicates(laid: Groundwork) -> None:
+def test_duplicates(clustered: ClusteredCorpus) -> None:
     candidates = Candidates(COPIES > 0, N // 2)
-    frame = Frame(candidates, copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
-    judgement = judged(options(), laid, frame)
+    population = Population(candidates, copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
+    scoring = scored(options(), clustered, population)
     estimates = []
     for seed in range(DRAWS):
-        ((_, sample),) = draw(options(seed, size=SIZE, dedup=True), laid, frame, judgement)
+        ((_, sample),) = draw(options(seed, size=SIZE, dedup=True), clustered, population, scoring)
         assert len(sample.positions) == SIZE and (COPIES[sample.positions] > 0).all()
         estimates.append(float(sample.weights @ LOSSES[sample.positions]))
     check(estimates, float(COPIES @ LOSSES))
 
 
 @pytest.mark.parametrize("more", [{}, {"group_by": "source"}, {"dedup": True}])
-def test_nested_subsets(laid: Groundwork, more: Any) -> None:
-    frame = everyone(groups=groups()) if "group_by" in more else everyone()
+def test_nested_subsets(clustered: ClusteredCorpus, more: Any) -> None:
+    population = everyone(groups=groups()) if "group_by" in more else everyone()
     truth = LOSSES.sum()
     if "dedup" in more:
-        frame = Frame(Candidates(COPIES > 0, N // 2), copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
+        population = Population(Candidates(COPIES > 0, N // 2), copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
         truth = float(COPIES @ LOSSES)
-    laid = replace(laid, plan=make_plan(N, fraction=(0.02, 0.1, 0.05), clusters=12))
-    judgement = judged(options(), laid, frame)
+    clustered = replace(clustered, plan=make_plan(N, fraction=(0.02, 0.1, 0.05), clusters=12))
+    scoring = scored(options(), clustered, population)
     estimates: list[list[float]] = [[], [], []]
     sizes = set()
     for seed in range(DRAWS):
-        drawn = draw(options(seed, **more), laid, frame, judgement)
+        drawn = draw(options(seed, **more), clustered, population, scoring)
         before = None
         for (_, sample), kept in zip(drawn, estimates, strict=True):
             assert before is None or np.isin(sample.positions, before).all()
@@ -185,7 +185,7 @@ def test_nested_subsets(laid: Groundwork, more: Any) -> None:
         assert len(sizes) == 1
 
 
-Way = Callable[[Groundwork, int], tuple[Floats, Floats]]
+Way = Callable[[ClusteredCorpus, int], tuple[Floats, Floats]]
 """From a seed to each record's weight * selected, shape (N,), and whether the record could be drawn."""
 
 
@@ -196,91 +196,91 @@ def received(sample: Sample, weights: Floats | None = None) -> Floats:
 
 
 def given(excluded: Positions = NOBODY, records: int = N) -> bytes:
-    """As `draw_up` has it."""
+    """As `define_population` has it."""
     return json.dumps([records, [], []]).encode() + excluded.tobytes()
 
 
-def first_sample(laid: Groundwork, seed: int) -> Sample:
-    frame = everyone(given=given())
-    return draw(options(seed), laid, frame, judged(options(), laid, frame))[0][1]
+def first_sample(clustered: ClusteredCorpus, seed: int) -> Sample:
+    population = everyone(given=given())
+    return draw(options(seed), clustered, population, scored(options(), clustered, population))[0][1]
 
 
-def plain(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
-    return received(first_sample(laid, seed)), np.ones(N)
+def plain(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
+    return received(first_sample(clustered, seed)), np.ones(N)
 
 
-def without_the_first(laid: Groundwork, seed: int, **what: Any) -> tuple[Frame, Floats]:
-    taken = first_sample(laid, seed).positions
+def without_the_first(clustered: ClusteredCorpus, seed: int, **what: Any) -> tuple[Population, Floats]:
+    taken = first_sample(clustered, seed).positions
     left = np.ones(N)
     left[taken] = 0
-    return Frame(Candidates.without(N, taken), excluded=len(taken), given=given(taken), **what), left
+    return Population(Candidates.without(N, taken), excluded=len(taken), given=given(taken), **what), left
 
 
-def excluded(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
+def excluded(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
     """A second round by `--exclude`, with the seed of the first."""
-    frame, left = without_the_first(laid, seed)
-    return received(draw(options(seed), laid, frame, judged(options(), laid, frame))[0][1]), left
+    population, left = without_the_first(clustered, seed)
+    return received(draw(options(seed), clustered, population, scored(options(), clustered, population))[0][1]), left
 
 
-def excluded_simple(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
-    frame, left = without_the_first(laid, seed)
+def excluded_simple(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
+    population, left = without_the_first(clustered, seed)
     asked = options(seed, sampler="simple")
-    return received(draw(asked, laid, frame, judged(asked, laid, frame))[0][1]), left
+    return received(draw(asked, clustered, population, scored(asked, clustered, population))[0][1]), left
 
 
-def excluded_groups(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
-    frame, left = without_the_first(laid, seed, groups=groups())
+def excluded_groups(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
+    population, left = without_the_first(clustered, seed, groups=groups())
     asked = options(seed, group_by="source", group_min=15)
-    return received(draw(asked, laid, frame, judged(asked, laid, frame))[0][1]), left
+    return received(draw(asked, clustered, population, scored(asked, clustered, population))[0][1]), left
 
 
-def excluded_tokens(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
-    frame, left = without_the_first(laid, seed, tokens=TOKENS)
+def excluded_tokens(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
+    population, left = without_the_first(clustered, seed, tokens=TOKENS)
     asked = options(seed, tokens=BUDGET)
-    return received(draw(asked, laid, frame, judged(asked, laid, frame))[0][1]), left
+    return received(draw(asked, clustered, population, scored(asked, clustered, population))[0][1]), left
 
 
-def taken_out_by_hand(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
+def taken_out_by_hand(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
     """A second round from a file that holds what the first left over; the same clusters, for the sake of time."""
-    left = np.setdiff1d(np.arange(N), first_sample(laid, seed).positions)
-    clusters = laid.clusters
+    left = np.setdiff1d(np.arange(N), first_sample(clustered, seed).positions)
+    clusters = clustered.clusters
     some = replace(
         clusters,
         labels=clusters.labels[left],
         squared_distances=clusters.squared_distances[left],
         centres=np.searchsorted(left, clusters.centres) % len(left),
     )
-    rest = replace(laid, clusters=some)
-    frame = Frame(Candidates.everyone(len(left)), given=given(records=len(left)))
+    rest = replace(clustered, clusters=some)
+    population = Population(Candidates.everyone(len(left)), given=given(records=len(left)))
     method = make_method(options(), rest)
-    judgement = method.judge(LOSSES[left][method.probes], frame.candidates)
-    sample = draw(options(seed), rest, frame, judgement)[0][1]
+    scoring = method.score(LOSSES[left][method.probes], population.candidates)
+    sample = draw(options(seed), rest, population, scoring)[0][1]
     could, got = np.zeros(N), np.zeros(N)
     could[left], got[left[sample.positions]] = 1, sample.weights
     return got, could
 
 
-def nested_after_exclusion(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
-    frame, left = without_the_first(laid, seed)
-    laid = replace(laid, plan=make_plan(N, fraction=(0.05, 0.1), clusters=12))
-    return received(draw(options(seed), laid, frame, judged(options(), laid, frame))[1][1]), left
+def nested_after_exclusion(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
+    population, left = without_the_first(clustered, seed)
+    clustered = replace(clustered, plan=make_plan(N, fraction=(0.05, 0.1), clusters=12))
+    return received(draw(options(seed), clustered, population, scored(options(), clustered, population))[1][1]), left
 
 
-def trained_on_the_first(laid: Groundwork, seed: int) -> tuple[Floats, Floats]:
+def trained_on_the_first(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
     """A second round, of all records, after a model has learned a little, and the records of the first by heart."""
-    frame, asked = everyone(given=given()), options(seed, sampler="iid")
+    population, asked = everyone(given=given()), options(seed, sampler="iid")
     losses = 0.9 * LOSSES
-    losses[draw(asked, laid, frame, judged(asked, laid, frame))[0][1].positions] *= 0.05
-    method = make_method(asked, laid)
-    judgement = method.judge(losses[method.probes], frame.candidates)
-    return received(draw(asked, laid, frame, judgement)[0][1]), np.ones(N)
+    losses[draw(asked, clustered, population, scored(asked, clustered, population))[0][1].positions] *= 0.05
+    method = make_method(asked, clustered)
+    scoring = method.score(losses[method.probes], population.candidates)
+    return received(draw(asked, clustered, population, scoring)[0][1]), np.ones(N)
 
 
-def copied(laid: Groundwork, seed: int, way: Any, size: int = SIZE) -> tuple[Floats, Floats]:
+def copied(clustered: ClusteredCorpus, seed: int, way: Any, size: int = SIZE) -> tuple[Floats, Floats]:
     """Lines stand for the weights; each is worth as many records as the corpus has for a line."""
-    frame, asked = everyone(given=given()), options(seed, weights_as=way, size=size)
-    ((_, sample),) = draw(asked, laid, frame, judged(asked, laid, frame))
-    held = repeats(asked, laid, sample, sample.weights, size)
+    population, asked = everyone(given=given()), options(seed, weights_as=way, size=size)
+    ((_, sample),) = draw(asked, clustered, population, scored(asked, clustered, population))
+    held = repeats(asked, clustered, sample, sample.weights, size)
     assert held is not None
     return received(sample, held * sample.weights.sum() / size), np.ones(N)
 
@@ -300,7 +300,7 @@ WAYS: dict[str, Way] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_each_record_has_weight_one_in_expectation(laid: Groundwork, way: str) -> None:
+def test_each_record_has_weight_one_in_expectation(clustered: ClusteredCorpus, way: str) -> None:
     """E[weight * selected] = 1 for each record, over 1,000 seeds and those of them in which the record could be drawn.
 
     In units of its standard error each record's mean is off by 1 in root mean square (within 0.15, as no unbiased way
@@ -309,7 +309,7 @@ def test_each_record_has_weight_one_in_expectation(laid: Groundwork, way: str) -
     """
     sums, squares, times = np.zeros(N), np.zeros(N), np.zeros(N)
     for seed in range(1000):
-        got, could = WAYS[way](laid, seed)
+        got, could = WAYS[way](clustered, seed)
         assert not got[could == 0].any()
         sums, squares, times = sums + got, squares + got**2, times + could
     # Where the weights are right, the variance of weight * selected is the mean weight of the selected less 1.

@@ -16,10 +16,10 @@ import pytest
 from tests.conftest import Tithe, make_records
 from tests.proxies import Answer, Asked, Deed, Proxy, proxying
 from tests.stores import Bucket
-from tithe.selection.corpus import object_store
 from tithe.selection.errors import TitheError
-from tithe.selection.own_files import OwnPath
-from tithe.selection.upload import upload
+from tithe.selection.storage import object_store
+from tithe.selection.storage.own_files import OwnPath
+from tithe.selection.subset.upload import upload
 
 LINES = "".join(json.dumps(record) + "\n" for record in make_records(300)).encode()
 BUDGET = ("--size", "30", "--clusters", "8")

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.stores import Bucket, Fault
 from tithe.selection.corpus import Corpus, InputFile
 from tithe.selection.corpus.inputs import expand
-from tithe.selection.corpus.object_store import ObjectUrl, shown
-from tithe.selection.corpus.storage import identity, open_binary, place_of, status_of
-from tithe.selection.engines.parts import cut
+from tithe.selection.corpus.parts import cut
 from tithe.selection.errors import TitheError, UsageError
+from tithe.selection.storage.object_store import ObjectUrl, shown
+from tithe.selection.storage.places import identity, open_binary, place_of, status_of
 
 KEYS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1).map(lambda key: key.strip("/")).filter(bool)
 

@@ -208,7 +208,7 @@ def test_a_command_need_not_read_what_it_is_given(tithe: Tithe, tmp_path: Path) 
 def test_a_command_sees_the_environment_of_the_user(
     tithe: Tithe, chosen: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tithe.selection.blas._chosen", "SkylakeX")
+    monkeypatch.setattr("tithe.selection.engine.blas._chosen", "SkylakeX")
     monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
     checking = "import os\nassert 'OPENBLAS_CORETYPE' not in os.environ\n" + GOOD
     ran = select(tithe, command(tmp_path, checking))

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from tests.selection.corpus.fuzz.cases import Case, row_files
-from tithe.selection.bad_records import BadRecords
 from tithe.selection.corpus import Batch, Corpus, Format, TextRule, choose_rule, compression, open_corpus, parquet
+from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.footer import read_footer
 from tithe.selection.corpus.text import rule_from_fields
-from tithe.selection.encode import usable_texts
+from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.errors import TitheError
-from tithe.selection.frame.exclusion import excluded_rows
 from tithe.selection.losses.file import FileLoss
-from tithe.selection.own_files import OwnPath
-from tithe.selection.subset import check_writable, write_subset
+from tithe.selection.population.exclusion import excluded_rows
+from tithe.selection.storage.own_files import OwnPath
+from tithe.selection.subset.writer import check_writable, write_subset
 
 READ, BAD_RECORDS, REFUSED = "read", "read, but for bad records", "refused in one line"
 UNCLEAR, INCONSISTENT = "UNCLEAR MESSAGE", "INCONSISTENT"

@@ -1,1 +1,0 @@
-"""The sampling frame: which records may be drawn, which are certain to be, and how many others each stands for."""

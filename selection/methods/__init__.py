@@ -1,1 +1,0 @@
-"""The ways to judge records, one file each: whose losses to ask for, and how likely each record is to be drawn."""

@@ -1,9 +1,0 @@
-"""`none`: no weights; the rows file has them."""
-
-from __future__ import annotations
-
-from tithe.selection.weight_shapes.base import WeightShape
-
-
-class Absent(WeightShape):
-    """Each selected record once, as it came in."""
