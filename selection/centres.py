@@ -11,7 +11,7 @@ import numpy as np
 from tithe.selection.checks import about_texts, check_inputs, notices
 from tithe.selection.choose import Notify, validation_positions
 from tithe.selection.clustering.clustered_corpus import cluster_corpus
-from tithe.selection.corpus import open_corpus
+from tithe.selection.corpus.corpus import open_corpus
 from tithe.selection.corpus.json_lines import json_lines
 from tithe.selection.embedding.inputs import digests as digests_of
 from tithe.selection.embedding.inputs import within_reach

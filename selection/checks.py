@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tithe.embedders.base import RecordEncoder
 from tithe.selection.choose import LossSources
-from tithe.selection.corpus import Corpus, TextRule, check_field, choose_rule
+from tithe.selection.corpus.corpus import Corpus, check_field
+from tithe.selection.corpus.text import TextRule, choose_rule
 from tithe.selection.corpus.tokens import check_countable, describe_counting
 from tithe.selection.embedding.lookup import Encoder
 from tithe.selection.errors import UsageError

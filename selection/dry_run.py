@@ -14,8 +14,8 @@ from tithe.selection.checks import about_texts, check_inputs, check_losses, chec
 from tithe.selection.choose import Notify, loss_sources
 from tithe.selection.clustering import cells, kmeans
 from tithe.selection.clustering.trial import Trial, search_rates, try_texts, try_vectors
-from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.corpus import Corpus, open_corpus
 from tithe.selection.corpus.tokens import Counting, mean_of_some
 from tithe.selection.embedding.lookup import Encoder
 from tithe.selection.embedding.vector_file import BLOCK

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
 from tithe.selection.choose import Notify, choose, loss_sources
 from tithe.selection.clustering.clustered_corpus import cluster_corpus
-from tithe.selection.corpus import Corpus, open_corpus
+from tithe.selection.corpus.corpus import Corpus, open_corpus
 from tithe.selection.embedding.inputs import digests as digests_of
 from tithe.selection.embedding.inputs import within_reach
 from tithe.selection.embedding.lookup import Encoder

@@ -25,6 +25,8 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
+            if node.module == "tithe.selection":
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return {name for name in found if name.partition(".")[0] in ("tithe", *FOLDERS)}
@@ -51,6 +53,40 @@ def test_imports_go_one_way(folder: str, allowed: tuple[str, ...]) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         wrong = {name for name in imports(path) if not name.startswith(allowed)}
         assert not wrong, f"{path} imports {wrong}"
+
+
+# The rooms of selection/ in the order in which data flows. PIPELINE are the modules beside them, which see all but what is
+# done with a finished selection.
+PIPELINE = "pipeline"
+ROOMS = (
+    *("storage", "options", "engine", "corpus", "embedding", "clustering", "losses", "population", "scoring"),
+    *("sampling", "evidence", "subset", PIPELINE, "review"),
+)
+EVERYWHERE = {"", "errors", "sizes", "__init__"}
+
+# Who imports from a later room all the same, and why.
+UPWARDS = {("scoring/low_rank.py", "sampling"): "the records whose losses it asks for are a sample"}
+
+# Names, and where to find what they name: whoever checks a name reads them.
+REGISTRIES = ("registry", "formats")
+
+
+def number_of_room(name: str) -> int:
+    """The place of a module of selection/, or of a folder, among the rooms; -1 for one that all may import."""
+    return -1 if name in EVERYWHERE else ROOMS.index(name if name in ROOMS else PIPELINE)
+
+
+def test_imports_go_down_the_rooms() -> None:
+    found = set()
+    for path in (ROOT / "selection").rglob("*.py"):
+        name = path.relative_to(ROOT / "selection").as_posix()
+        here = number_of_room(name.partition("/")[0].removesuffix(".py"))
+        for module in imports(path):
+            if module.startswith("tithe.selection") and not module.endswith(REGISTRIES):
+                there = number_of_room(module.removeprefix("tithe.selection").lstrip(".").partition(".")[0])
+                if there > here:
+                    found.add((name, ROOMS[there]))
+    assert found == set(UPWARDS), "a room imports from a later one"
 
 
 def prints(path: Path) -> list[str]:
@@ -112,7 +148,8 @@ OPENED_ELSEWHERE = {
     ("selection/review/report/render.py", "read_text"): "a file of this package",
     ("selection/api.py", "read_table"): "files of this process, in a new temporary folder",
     ("selection/embedding/work_folder.py", "TemporaryFile"): "has no name",
-    ("selection/engine/disk_array.py", "TemporaryFile"): "has no name",
+    ("selection/engine/columns.py", "TemporaryFile"): "has no name",
+    ("selection/engine/columns.py", "memmap"): "of a file without a name",
     ("selection/review/manifest_schema.py", "read_text"): "a file of this package",
     ("selection/storage/places.py", "OSFile"): "to be read, and checked before",
     ("selection/storage/places.py", "read_table"): "of an open file",

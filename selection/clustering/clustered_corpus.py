@@ -14,8 +14,9 @@ from tithe.selection.clustering import assigning, kmeans
 from tithe.selection.clustering.cells import SearchQuality
 from tithe.selection.clustering.kmeans import Assignment, Centres, Clustering
 from tithe.selection.clustering.order import Order, sampling_order
-from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.text import TextRule
 from tithe.selection.corpus.tokens import Counting, but_late
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.embed_corpus import CorpusEmbeddings, embed_corpus
@@ -31,8 +32,6 @@ from tithe.selection.engine.stages import Stages
 from tithe.selection.errors import TitheError
 from tithe.selection.options.options import Options
 from tithe.selection.options.plan import Plan
-from tithe.selection.population.candidates import Candidates
-from tithe.selection.population.duplicates import copies_of
 from tithe.selection.storage.npy import load_array, map_array, save_array
 from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.storage.writing import writing
@@ -105,10 +104,6 @@ class ClusteredCorpus:
     ) -> list[Column]:
         """Columns that a function makes of each block of the embeddings, one of each dtype."""
         return self.embeddings.measured(function, dtypes)
-
-    def copies(self, candidates: Candidates, preferred: npt.NDArray[np.int64]) -> Column:
-        """How many candidates have the text of each record that stays; see `copies_of`."""
-        return copies_of(self.texts, candidates, preferred)
 
     @cached_property
     def order(self) -> Order:

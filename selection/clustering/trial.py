@@ -15,9 +15,9 @@ from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, 
 from tithe.selection.clustering import kmeans
 from tithe.selection.clustering.cells import make_hinted_search
 from tithe.selection.clustering.nearest import Vectors, search_all
-from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.corpus.bad_records import BadRecords
-from tithe.selection.corpus.text import is_empty
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.text import TextRule, is_empty
 from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.embedding.embeddings import LookedUpEmbeddings
 from tithe.selection.embedding.encode import measure

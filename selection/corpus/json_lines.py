@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tithe.selection.corpus import BadRecord, Batch, JsonlBatch
+from tithe.selection.corpus.batch import BadRecord, Batch
+from tithe.selection.corpus.jsonl import JsonlBatch
 from tithe.selection.errors import TitheError
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from tithe.selection.corpus import Corpus, InputFile
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.formats import INPUT_FORMATS
-from tithe.selection.corpus.inputs import STDIN
+from tithe.selection.corpus.inputs import STDIN, InputFile
+from tithe.selection.engine.executor import PARTITION_BYTES
 from tithe.selection.storage.places import absolute
 
-# Bytes of a partition, about, and partitions of a large corpus, at most about. The same for all executors, so that each
-# finds in the work folder what another has made; and so few that a small corpus gives work to several machines.
-PARTITION_BYTES, _PARTITIONS = 16 << 20, 1024
+# Of a large corpus, at most about.
+_PARTITIONS = 1024
 
 
 @dataclass(frozen=True)

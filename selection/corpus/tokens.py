@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.reading import check_regular_below
-from tithe.selection.corpus import Corpus, TextRule, check_field
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.corpus import Corpus, check_field
+from tithe.selection.corpus.text import TextRule
 from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.engine.stages import Advance
 from tithe.selection.errors import TitheError, UsageError, first_line

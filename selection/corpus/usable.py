@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import BadRecord, BadText, Corpus, TextRule
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.batch import BadRecord
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.text import BadText, TextRule
 from tithe.selection.engine.stages import Advance
 
 Rows = npt.NDArray[np.int64]

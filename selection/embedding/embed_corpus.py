@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
-from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.corpus.bad_records import PLACES_KEPT, BadRecords
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.parts import Partition, by_full_path, cut
+from tithe.selection.corpus.text import TextRule
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.embeddings import drawn
 from tithe.selection.embedding.encode import measure, usable_values

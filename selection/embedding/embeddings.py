@@ -14,8 +14,9 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tithe.embedders.base import RecordEncoder
-from tithe.selection.corpus import Batch, Corpus
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.embedding.encode import NOT_FINITE, VectorCheck, usable_values
 from tithe.selection.embedding.vector_file import BLOCK, VectorFile
 from tithe.selection.embedding.vector_shards import KEY_BYTES, Keys

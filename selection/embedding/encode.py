@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder, in_float32
 from tithe.embedders.errors import UnusableRecords
-from tithe.selection.corpus import Batch, Corpus, TextRule
 from tithe.selection.corpus.bad_records import BadRecords
-from tithe.selection.corpus.text import is_empty
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.text import TextRule, is_empty
 from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.embedding.vector_shards import Keys
 from tithe.selection.embedding.vector_store import VectorStore, text_keys

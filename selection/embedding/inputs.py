@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 
 from tithe.embedders.reading import open_regular
-from tithe.selection.corpus import Corpus, InputFile
-from tithe.selection.corpus.inputs import with_spooled
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.inputs import InputFile, with_spooled
 from tithe.selection.corpus.parts import by_full_path
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.work_folder import WorkFolder

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import RecordEncoder, TextEncoder
-from tithe.selection.corpus import Corpus, TextRule
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.text import TextRule
 from tithe.selection.embedding.embeddings import Embeddings, FileEmbeddings, KeptEmbeddings, LookedUpEmbeddings
 from tithe.selection.embedding.encode import embed_texts
 from tithe.selection.embedding.vector_file import VectorFile

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import RecordEncoder, TextEncoder
-from tithe.selection.corpus import BadRecord, Batch
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.batch import BadRecord, Batch
 from tithe.selection.corpus.parts import Partition
 from tithe.selection.corpus.tokens import Counting, Tokens, count_tokens
 from tithe.selection.corpus.usable import usable_texts

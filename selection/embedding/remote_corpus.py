@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from tithe.selection.corpus import Batch, Corpus
-from tithe.selection.corpus.corpus import Rows
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus, Rows
 from tithe.selection.corpus.parts import Partition
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.embed_corpus import CorpusEmbeddings

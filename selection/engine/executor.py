@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from tithe.selection.corpus.parts import PARTITION_BYTES
 from tithe.selection.engine.stages import Advance
+
+PARTITION_BYTES = 16 << 20
+"""Bytes of a partition, about. The same for all executors, so that each finds in the work folder what another has made;
+and so few that a small corpus gives work to several machines."""
 
 
 def nothing(count: int) -> None:

@@ -31,8 +31,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from tithe.embedders.errors import EncoderError
-from tithe.selection.corpus.parts import PARTITION_BYTES
-from tithe.selection.engine.executor import nothing
+from tithe.selection.engine.executor import PARTITION_BYTES, nothing
 from tithe.selection.engine.grpc_server import answers
 from tithe.selection.engine.last_word import last_word
 from tithe.selection.engine.stages import Advance

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.engine.quantities import Derived, total
 from tithe.selection.evidence import estimate
 from tithe.selection.evidence.validation import Validation

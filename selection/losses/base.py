@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import BadRecord, Corpus
+from tithe.selection.corpus.batch import BadRecord
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.options.choices import LARGEST_LOSS, SMALLEST_LOSS, Dtype
 

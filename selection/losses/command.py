@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.json_lines import json_lines
 from tithe.selection.engine.blas import environment
 from tithe.selection.errors import TitheError

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.reading import check_regular
-from tithe.selection.corpus import BadRecord, Corpus, open_corpus
+from tithe.selection.corpus.batch import BadRecord
+from tithe.selection.corpus.corpus import Corpus, open_corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss
 from tithe.selection.sizes import counted

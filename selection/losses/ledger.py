@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.losses.base import LossSource
 
 

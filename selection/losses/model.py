@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.reading import check_regular_below
-from tithe.selection.corpus import BadText, Corpus, choose_rule
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.dialogue import dialogue
+from tithe.selection.corpus.text import BadText, choose_rule
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses.base import Facts, LossRequest, LossSource, checked_loss, records_at
 from tithe.selection.losses.tokens import DialogueTokenizer, Example

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses.base import Facts, LossSource, checked_loss, records_at
 from tithe.selection.sizes import counted

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import BadText
 from tithe.selection.corpus.dialogue import Chat, Dialogue, Message, Pair
+from tithe.selection.corpus.text import BadText
 
 Ids = npt.NDArray[np.int64]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tithe.selection.errors import UsageError
+from tithe.selection.options.conditions import field_and_value
 from tithe.selection.options.options import Options, flag_of
 from tithe.selection.options.plan import check_size_options
 from tithe.selection.options.shares import parse_shares
 from tithe.selection.options.trainers import Trainer
-from tithe.selection.population.conditions import parse_conditions
 from tithe.selection.sampling.registry import SAMPLERS, samplers_that_spread
 from tithe.selection.scoring.registry import method_of
 from tithe.selection.subset.weight_shapes.registry import WEIGHT_SHAPES
@@ -30,7 +30,9 @@ def check_together(options: Options) -> None:
     _check_losses(options)
     _check_task(options)
     method_of(options).check(options)
-    parse_conditions(options.always, options.never)
+    for option, conditions in (("--always", options.always), ("--never", options.never)):
+        for condition in conditions:
+            field_and_value(option, condition)
     _check_duplicates(options)
     _check_groups(options)
     if len(options.fraction) > 1 and options.output is None:

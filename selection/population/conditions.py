@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Batch
+from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.values import field_texts
 from tithe.selection.engine.quantities import Derived, Positions, Quantity, positions_where, total
 from tithe.selection.errors import UsageError, printable
+from tithe.selection.options.conditions import field_and_value
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.sizes import counted
 
@@ -67,10 +68,7 @@ def parse_conditions(always: Sequence[str], never: Sequence[str]) -> list[Condit
     found = []
     for option, flag, given in (("--always", ALWAYS, always), ("--never", NEVER, never)):
         for text in given:
-            name, equals, value = text.partition("=")
-            if not name or not equals:
-                raise UsageError(f"{option} {text}: FIELD=VALUE is needed")
-            found.append(Condition(option, name, value, flag))
+            found.append(Condition(option, *field_and_value(option, text), flag))
     return found
 
 

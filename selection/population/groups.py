@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Batch
+from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.values import MISSING, WITHOUT_TEXT, field_texts
 from tithe.selection.engine.quantities import Quantity, totals
 from tithe.selection.errors import TitheError, UsageError, printable

@@ -16,7 +16,7 @@ from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.options.options import Options
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.population.conditions import always_among, but_never
-from tithe.selection.population.duplicates import those_that_stay
+from tithe.selection.population.duplicates import copies_of, those_that_stay
 from tithe.selection.population.groups import Groups
 from tithe.selection.population.near_duplicates import merge_near
 from tithe.selection.population.record_fields import RecordFields
@@ -135,7 +135,7 @@ def define_population(
 def _deduplicated(options: Options, population: Population, clustered: ClusteredCorpus, advance: Advance) -> Population:
     if options.dedup:
         preferred = np.concatenate([population.always, np.setdiff1d(population.centres, population.always)])
-        copies = clustered.copies(population.candidates, preferred)
+        copies = copies_of(clustered.texts, population.candidates, preferred)
     else:
         copies = materialized(population.candidates, np.uint32)
     if options.dedup_near is not None:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from tithe.selection.checks import find_text_rule
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus, cluster_corpus
-from tithe.selection.corpus import Corpus, TextRule, open_corpus
+from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.text import TextRule
 from tithe.selection.embedding.work_folder import open_work_folder
 from tithe.selection.engine.columns import columns_in
 from tithe.selection.engine.executor import InProcess

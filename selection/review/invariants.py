@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tithe.selection.corpus import open_corpus
+from tithe.selection.corpus.corpus import open_corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.review.findings import Finding, drifted
 from tithe.selection.review.record import Record

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tithe.selection.clustering.kmeans import Clustering
-from tithe.selection.corpus import BadRecord, Corpus, TextRule
+from tithe.selection.corpus.batch import BadRecord
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.text import TextRule
 from tithe.selection.engine.quantities import totals
 from tithe.selection.scoring.proxy import Proxy
 from tithe.selection.scoring.scores import distances_to_the_power

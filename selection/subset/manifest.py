@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.tokens import describe_counting
 from tithe.selection.engine import blas
 from tithe.selection.engine.quantities import Derived, Quantity, total

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tithe.selection.corpus import Compression, InputFile
-from tithe.selection.corpus.inputs import COMPRESSIONS
+from tithe.selection.corpus.inputs import COMPRESSIONS, Compression, InputFile
 from tithe.selection.embedding.work_folder import open_kept
 from tithe.selection.engine.hashes import sha256
 from tithe.selection.errors import TitheError, UsageError

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.corpus import Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.manifest import Outcome
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Format
+from tithe.selection.corpus.inputs import Format
 from tithe.selection.corpus.parts import Partition
 from tithe.selection.embedding.lookup import Embedded
 from tithe.selection.embedding.remote_corpus import RemoteCorpus

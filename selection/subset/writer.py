@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.corpus import Compression, Corpus, Format
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.inputs import Compression, Format
 from tithe.selection.options.choices import WeightsAs
 from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.exporters.base import Subset

@@ -18,8 +18,8 @@ import pytest
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tests.stores import Bucket
 from tithe.embedders.registry import make_encoder
-from tithe.selection.corpus import Corpus, open_corpus
 from tithe.selection.corpus import compression as compression_module
+from tithe.selection.corpus.corpus import Corpus, open_corpus
 from tithe.selection.corpus.parts import cut
 from tithe.selection.embedding import encode
 from tithe.selection.engine.executor import InProcess

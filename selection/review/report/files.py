@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tithe.selection.corpus import BadText, Corpus, TextRule, choose_rule, open_corpus
-from tithe.selection.corpus.text import DETECTED
+from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.text import DETECTED, BadText, TextRule, choose_rule
 from tithe.selection.review.files import require_outputs
 from tithe.selection.review.record import Record
 from tithe.selection.review.report.evidence import Evidence, parse_evidence

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tithe.selection.corpus import Batch, Compression, Corpus
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.inputs import Compression
 from tithe.selection.corpus.json_lines import json_lines
 from tithe.selection.errors import TitheError
 from tithe.selection.storage.own_files import OwnPath

@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-from tithe.selection.corpus import Compression, Corpus
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.inputs import Compression
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.exporters.base import Exporter, Subset

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tithe.selection.corpus import Compression, Corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.footer import DEEPEST
+from tithe.selection.corpus.inputs import Compression
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.exporters.base import Exporter, Subset

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tithe.selection.corpus import Batch, Corpus
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import UsageError
 
 if TYPE_CHECKING:

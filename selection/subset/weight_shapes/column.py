@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tithe.selection.corpus import Batch, Corpus
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import UsageError
 from tithe.selection.subset.weight_shapes.base import CannotHold, Floats, WeightShape, described
 

@@ -14,7 +14,7 @@ import pytest
 from tests.selection.corpus.fuzz import thrift
 from tests.selection.corpus.fuzz.cases import parquet_files
 from tests.selection.corpus.fuzz.thrift import BINARY, I32, I64, STRUCT
-from tithe.selection.corpus import Corpus, open_corpus
+from tithe.selection.corpus.corpus import Corpus, open_corpus
 from tithe.selection.corpus.footer import read_footer
 from tithe.selection.errors import TitheError
 

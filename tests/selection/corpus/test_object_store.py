@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stores import Bucket, Fault
-from tithe.selection.corpus import Corpus, InputFile
-from tithe.selection.corpus.inputs import expand
+from tithe.selection.corpus.corpus import Corpus
+from tithe.selection.corpus.inputs import InputFile, expand
 from tithe.selection.corpus.parts import cut
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.storage.object_store import ObjectUrl, shown

@@ -18,8 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tithe.selection.corpus import BadRecord, Corpus, JsonlBatch, open_corpus
 from tithe.selection.corpus import compression as compression_module
+from tithe.selection.corpus.batch import BadRecord
+from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.jsonl import JsonlBatch
 from tithe.selection.errors import TitheError, UsageError
 
 

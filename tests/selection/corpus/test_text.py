@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tithe.selection.corpus import BadText, choose_rule, open_corpus
-from tithe.selection.corpus.text import DETECTED, detect, rule_from_fields, rule_from_template
+from tithe.selection.corpus.corpus import open_corpus
+from tithe.selection.corpus.text import DETECTED, BadText, choose_rule, detect, rule_from_fields, rule_from_template
 from tithe.selection.errors import UsageError
 
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tithe.cli.encoder import encoder_of
-from tithe.selection.corpus import open_corpus
+from tithe.selection.corpus.corpus import open_corpus
 from tithe.selection.corpus.parts import cut
 from tithe.selection.engine.executor import Executor, InProcess, nothing
 from tithe.selection.engine.hashes import sha256

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from tests.conftest import WORDS, Ran, Tithe, write_jsonl
-from tithe.selection.corpus import open_corpus
+from tithe.selection.corpus.corpus import open_corpus
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.losses import make_loss_source
 from tithe.selection.losses.base import LossRequest

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tithe.selection.corpus import Compression, Corpus, Format, open_corpus
+from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.inputs import Compression, Format
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.options.choices import WeightsAs
 from tithe.selection.storage.own_files import OwnPath

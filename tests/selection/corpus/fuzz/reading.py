@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from tests.selection.corpus.fuzz.cases import Case, row_files
-from tithe.selection.corpus import Batch, Corpus, Format, TextRule, choose_rule, compression, open_corpus, parquet
+from tithe.selection.corpus import compression, parquet
 from tithe.selection.corpus.bad_records import BadRecords
+from tithe.selection.corpus.batch import Batch
+from tithe.selection.corpus.corpus import Corpus, open_corpus
 from tithe.selection.corpus.footer import read_footer
-from tithe.selection.corpus.text import rule_from_fields
+from tithe.selection.corpus.inputs import Format
+from tithe.selection.corpus.text import TextRule, choose_rule, rule_from_fields
 from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.errors import TitheError
 from tithe.selection.losses.file import FileLoss
