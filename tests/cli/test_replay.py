@@ -76,6 +76,7 @@ def test_what_makes_the_difference_is_said(tithe: Tithe, tmp_path: Path) -> None
     made = make(tithe, "messages", tmp_path)
     changed = (tmp_path / "mine.py").read_text().replace('"mine"', '"other"').replace("% 7", "% 5")
     (tmp_path / "mine.py").write_text(changed)
+    sys.modules.pop("mine", None)  # as in another process
     ran = tithe("replay", made.manifest, "--allow-code", "--json")
     document = json.loads(ran.out)
     assert (ran.code, document["identical"], document["written"]) == (3, False, None)
