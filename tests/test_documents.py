@@ -127,10 +127,10 @@ def test_commands_that_are_shown_are_commands(line: str) -> None:
 # part of it; time and memory are as they are; other numbers differ a little where floating point rounds otherwise.
 NUMBER = r"\d[\d,]*(?:\.\d+)?"
 OPEN = re.compile(
-    rf"(?P<lines>^\.\.\.\n)|(?P<dots>\.\.\.)|(?P<measured>{NUMBER}(?= (?:s|KiB|MiB|GiB)\b))|(?P<number>(?<![\w.]){NUMBER})",
+    rf"(?P<lines>^\.\.\.\n)|(?P<dots>\.\.\.)|(?P<measured>{NUMBER} (?:s|B|KiB|MiB|GiB)\b)|(?P<number>(?<![\w.]){NUMBER})",
     re.MULTILINE,
 )
-PATTERNS = {"lines": r"(?:.*\n)*", "dots": ".*", "measured": NUMBER, "number": f"({NUMBER})"}
+PATTERNS = {"lines": r"(?:.*\n)*", "dots": ".*", "measured": rf"{NUMBER} (?:s|B|KiB|MiB|GiB)", "number": f"({NUMBER})"}
 TOLERANCE = 0.1
 
 

@@ -99,10 +99,18 @@ def test_a_corpus_in_a_store_gives_the_bytes_of_one_that_lies_here(
     assert tithe("replay", "1.jsonl", "--allow-read", bucket.url()).code == 0
 
 
+SMALL_PARTITIONS = """
+from tithe.cli.main import main
+from tithe.selection.engine import ray_cluster
+ray_cluster.PARTITION_BYTES = 5000
+main()
+"""
+
+
 def ray(folder: Path, *arguments: str) -> None:
     """A selection by the engine ray, on a cluster of its own."""
     run = subprocess.run(
-        [sys.executable, "-c", "from tithe.cli.main import main; main()", "select", *arguments, "--engine", "ray"],
+        [sys.executable, "-c", SMALL_PARTITIONS, "select", *arguments, "--engine", "ray"],
         cwd=folder, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (0, ""), run.stderr

@@ -200,7 +200,7 @@ def test_every_command_shows_a_traceback_on_demand(tithe: Tithe, name: tuple[str
 
 def test_what_an_engine_is_told_of_debugging(tithe: Tithe, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
-    monkeypatch.setattr("tithe.cli.replay.engine_of", lambda options: told.append(is_debugging()) or _local())
+    monkeypatch.setattr("tithe.cli.replay.executor_of", lambda options: told.append(is_debugging()) or _local())
     from tithe.cli.options import is_debugging
 
     def _local() -> object:
