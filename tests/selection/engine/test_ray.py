@@ -298,13 +298,13 @@ def test_deaths_at_every_stage_change_no_byte(tmp_path: Path, two: TwoMachines) 
         two.lose_one()
         two.whole()
 
-    for written, loss in (
-        ("records-*", two.lose_workers),
-        ("clusters-*", two.lose_workers),
-        ("run-*/*/texts/*/sent.npy", another_machine),  # amid the exchange of --dedup
-        ("run-*/*/counts/*/sent.npy", two.lose_workers),
+    for written, count, loss in (
+        ("records-*", 2, two.lose_workers),  # amid the embedding
+        ("records-*", 5, another_machine),
+        ("centroids-*", 1, two.lose_workers),  # before the assignment
+        ("clusters-*", 1, another_machine),  # before texts are compared, and records taken
     ):
-        assert appeared(process, tmp_path / "w", written, 2)
+        assert appeared(process, tmp_path / "w", written, count)
         loss()
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
