@@ -62,7 +62,7 @@ ROOMS = (
     *("storage", "options", "engine", "corpus", "embedding", "clustering", "losses", "population", "scoring"),
     *("sampling", "evidence", "subset", PIPELINE, "review"),
 )
-EVERYWHERE = {"", "errors", "sizes", "__init__"}
+EVERYWHERE = {"", "arrays", "errors", "sizes", "__init__"}
 
 # Who imports from a later room all the same, and why.
 UPWARDS = {("scoring/low_rank.py", "sampling"): "the records whose losses it asks for are a sample"}

@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.arrays import Labels, Vectors
 from tithe.selection.clustering import kmeans
 from tithe.selection.clustering.kmeans import Assignment
-from tithe.selection.clustering.nearest import Labels, Search
+from tithe.selection.clustering.nearest import Search
 from tithe.selection.embedding.embeddings import LookedUpEmbeddings
 from tithe.selection.embedding.lookup import Embedded
 from tithe.selection.embedding.part_work import Task
 from tithe.selection.engine.stages import Advance
-
-Vectors = npt.NDArray[np.float32]
 
 _made: dict[str, Search] = {}
 

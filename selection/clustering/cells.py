@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from tithe.selection.clustering.nearest import Distances, Labels, Search, Vectors, exact, search_all
+from tithe.selection.arrays import Labels, Vectors
+from tithe.selection.clustering.nearest import Distances, Search, exact, search_all
 from tithe.selection.engine.threads import ordered_map
 
 # Targets from which on cells pay (tests/benchmarks/large_k.py).

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Column, Floats, Vectors
 from tithe.selection.clustering import assigning, kmeans
 from tithe.selection.clustering.cells import SearchQuality
 from tithe.selection.clustering.kmeans import Assignment, Centres, Clustering
@@ -24,7 +25,7 @@ from tithe.selection.embedding.lookup import Embedded, Encoder, read_facts, writ
 from tithe.selection.embedding.remote_corpus import RemoteCorpus
 from tithe.selection.embedding.work_folder import WorkFolder
 from tithe.selection.engine import blas
-from tithe.selection.engine.columns import Column, ColumnWriter, column_of
+from tithe.selection.engine.columns import ColumnWriter, column_of
 from tithe.selection.engine.executor import Executor
 from tithe.selection.engine.quantities import NOBODY
 from tithe.selection.engine.seeds import Stream, generator
@@ -35,9 +36,6 @@ from tithe.selection.options.plan import Plan
 from tithe.selection.storage.npy import load_array, map_array, save_array
 from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.storage.writing import writing
-
-Vectors = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 
 _CENTROIDS = ("centroids", "trial")
 _COLUMNS = ("labels", "squared_distances")

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.arrays import Labels, Vectors
 from tithe.selection.clustering import cells
 from tithe.selection.clustering.cells import CellSearch, SearchQuality, make_hinted_search, make_search, means
-from tithe.selection.clustering.nearest import Labels, Search, Vectors, exact, search_all, search_blocks
+from tithe.selection.clustering.nearest import Search, exact, search_all, search_blocks
 from tithe.selection.embedding.vector_file import BLOCK as BLOCK
 from tithe.selection.engine.quantities import totals
 from tithe.selection.engine.threads import ordered_map

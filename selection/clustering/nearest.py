@@ -12,12 +12,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Labels, Vectors
 from tithe.selection.embedding.vector_file import BLOCK
 from tithe.selection.engine.blas import load_faiss
 from tithe.selection.engine.threads import ordered_map
 
-Vectors = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
 Distances = npt.NDArray[np.float32]
 
 

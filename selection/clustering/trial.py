@@ -12,9 +12,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
+from tithe.selection.arrays import Vectors
 from tithe.selection.clustering import kmeans
 from tithe.selection.clustering.cells import make_hinted_search
-from tithe.selection.clustering.nearest import Vectors, search_all
+from tithe.selection.clustering.nearest import search_all
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.text import TextRule, is_empty

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tithe.selection.arrays import Rows
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.compression import CHUNK, chunks
 from tithe.selection.corpus.formats import INPUT_FORMATS
@@ -20,8 +21,6 @@ from tithe.selection.corpus.some import some_records
 from tithe.selection.errors import TitheError, UsageError, printable
 from tithe.selection.sizes import MAX_RECORD_SIZE
 from tithe.selection.storage.own_files import OwnPath
-
-Rows = npt.NDArray[np.int64]
 
 
 def open_corpus(

@@ -6,16 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tithe.selection.corpus.text import (
-    DETECTED,
-    BadText,
-    Record,
-    TextRule,
-    encodable,
-    present,
-    string_field,
-    turns_of,
-)
+from tithe.selection.corpus.text import DETECTED, BadText, Record, TextRule, encodable, present, string_field, turns_of
 
 Message = dict[str, Any]
 """At least `role` and `content`, both strings; more where the record has more, such as `tool_calls`."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.reading import check_regular_below
+from tithe.selection.arrays import Tokens
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.corpus import Corpus, check_field
 from tithe.selection.corpus.text import TextRule
@@ -19,8 +20,6 @@ from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.engine.stages import Advance
 from tithe.selection.errors import TitheError, UsageError, first_line
 from tithe.selection.options.options import Options
-
-Tokens = npt.NDArray[np.uint32]
 
 CHARACTERS_A_TOKEN = 4
 """The estimate: about right for English and a vocabulary of a modern model, too low for other scripts and for code."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Rows
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.batch import BadRecord
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.text import BadText, TextRule
 from tithe.selection.engine.stages import Advance
-
-Rows = npt.NDArray[np.int64]
 
 
 def usable_texts(corpus: Corpus, rule: TextRule, bad: BadRecords, advance: Advance) -> Iterator[tuple[Rows, list[str]]]:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, TextEncoder
+from tithe.selection.arrays import Column, Floats, Rows, Vectors
 from tithe.selection.corpus.bad_records import PLACES_KEPT, BadRecords
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.parts import Partition, by_full_path, cut
@@ -29,7 +30,7 @@ from tithe.selection.embedding.encode import measure, usable_values
 from tithe.selection.embedding.lookup import Embedded, Embedding, Encoder
 from tithe.selection.embedding.part_work import Task
 from tithe.selection.embedding.work_folder import WorkFolder
-from tithe.selection.engine.columns import Column, ColumnWriter, column_of
+from tithe.selection.engine.columns import ColumnWriter, column_of
 from tithe.selection.engine.executor import Executor, nothing
 from tithe.selection.engine.quantities import BLOCK
 from tithe.selection.engine.reservoir import Reservoir
@@ -38,10 +39,6 @@ from tithe.selection.errors import TitheError
 from tithe.selection.options.choices import Policy
 from tithe.selection.options.options import Options
 from tithe.selection.sizes import counted
-
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 
 # Changes when the same key would give other embeddings, or an entry holds other facts.
 _VERSION = 5

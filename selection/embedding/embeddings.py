@@ -14,6 +14,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from tithe.embedders.base import RecordEncoder
+from tithe.selection.arrays import Rows, Vectors
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
@@ -25,9 +26,7 @@ from tithe.selection.engine.distinct import distinct
 from tithe.selection.engine.stages import Advance
 from tithe.selection.engine.threads import ordered_map
 
-Vectors = npt.NDArray[np.float32]
 Result = TypeVar("Result")
-Rows = npt.NDArray[np.int64]
 
 
 class Embeddings(Protocol):

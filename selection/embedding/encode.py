@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tithe.embedders.base import FittedEncoder, MeasuredEncoder, TextEncoder, in_float32
 from tithe.embedders.errors import UnusableRecords
+from tithe.selection.arrays import Rows, Vectors
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
@@ -25,8 +26,6 @@ from tithe.selection.errors import TitheError
 from tithe.selection.sizes import counted
 from tithe.selection.storage.writing import writing
 
-Vectors = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 Result = TypeVar("Result")
 
 # Records whose texts an encoder gets at once: what an interrupted run loses at most. Fixed, and filled across files, so

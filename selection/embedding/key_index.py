@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Rows
+
 Keys = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.int64]
 
 # Keys of a sorted level, at most: bounds what a merge holds beside the index.
 _LEVEL = 1 << 22

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.selection.arrays import Rows
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.text import TextRule
@@ -27,7 +28,6 @@ from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.storage.writing import writing
 
 Encoder = TextEncoder | RecordEncoder
-Rows = npt.NDArray[np.int64]
 
 # Changes when the same encoder and text would give another vector in the store.
 _VERSION = 1

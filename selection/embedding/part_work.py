@@ -14,25 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.embedders.base import RecordEncoder, TextEncoder
+from tithe.selection.arrays import Column, Floats, Rows, Tokens, Vectors
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.batch import BadRecord, Batch
 from tithe.selection.corpus.parts import Partition
-from tithe.selection.corpus.tokens import Counting, Tokens, count_tokens
+from tithe.selection.corpus.tokens import Counting, count_tokens
 from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.embedding.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, over_blocks
 from tithe.selection.embedding.lookup import Embedded, Embedding, embed_partition, find, find_whole, look_up_partition
 from tithe.selection.embedding.vector_shards import Keys
 from tithe.selection.embedding.vector_store import VectorStore
-from tithe.selection.engine.columns import Column
 from tithe.selection.engine.executor import nothing
 from tithe.selection.engine.hashes import sha256
 from tithe.selection.engine.stages import Advance
 from tithe.selection.errors import TitheError
 from tithe.selection.storage.places import Place
-
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

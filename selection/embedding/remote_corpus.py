@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from tithe.selection.arrays import Rows
 from tithe.selection.corpus.batch import Batch
-from tithe.selection.corpus.corpus import Corpus, Rows
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.parts import Partition
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.embed_corpus import CorpusEmbeddings

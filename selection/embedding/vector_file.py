@@ -9,11 +9,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Vectors
 from tithe.selection.storage.npy import map_numbers
 from tithe.selection.storage.own_files import OwnPath
-
-Vectors = npt.NDArray[np.float32]
-
 
 # Records a search handles at once. Fixed: BLAS rounds the rows at the edge of a block differently.
 BLOCK = 16_384

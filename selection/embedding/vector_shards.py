@@ -21,14 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Rows, Vectors
 from tithe.selection.engine.threads import ordered_map
 from tithe.selection.errors import TitheError
 from tithe.selection.options.choices import StoreDtype
 from tithe.selection.storage.own_files import OwnPath
 
 Keys = npt.NDArray[np.uint8]
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 
 KEY_BYTES = 16
 

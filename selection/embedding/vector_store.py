@@ -9,12 +9,11 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Rows, Vectors
 from tithe.selection.embedding.key_index import KeyIndex
-from tithe.selection.embedding.vector_shards import KEY_BYTES, Keys, Shards, Vectors
+from tithe.selection.embedding.vector_shards import KEY_BYTES, Keys, Shards
 from tithe.selection.options.choices import StoreDtype
 from tithe.selection.storage.own_files import OwnPath
-
-Rows = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 20
 

@@ -16,9 +16,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Column
 from tithe.selection.errors import TitheError
-
-Column = npt.NDArray[Any]
 
 # Bytes of a column that is held in memory, at most.
 IN_MEMORY = 32 << 20

@@ -14,10 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.engine.columns import Column, new_column
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
+from tithe.selection.arrays import Column, Floats, Positions
+from tithe.selection.engine.columns import new_column
 
 NOBODY: Positions = np.empty(0, np.int64)
 """The positions of no records."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats
 from tithe.selection.clustering.kmeans import Clustering
 from tithe.selection.engine.quantities import Derived, Quantity, extremes, totals
 from tithe.selection.evidence.interval import CONFIDENCE, FEWEST, TOO_FEW, largest_unseen, skewed_interval
@@ -20,8 +21,6 @@ from tithe.selection.sampling.design import Design
 from tithe.selection.sampling.probabilities import Sample
 from tithe.selection.scoring.proxy import Proxy
 from tithe.selection.scoring.scores import distances_to_the_power
-
-Floats = npt.NDArray[np.float64]
 
 # An expected error of this much of uniform's, or more, is no gain worth naming; and what is less certain is no verdict.
 _NO_GAIN, _UNCERTAIN = 0.95, 0.25

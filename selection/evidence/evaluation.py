@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.engine.quantities import Derived, total
@@ -19,8 +20,6 @@ from tithe.selection.sampling.design import Design
 from tithe.selection.sampling.probabilities import Sample
 from tithe.selection.sampling.weights import summarize
 from tithe.selection.scoring.base import Scoring
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

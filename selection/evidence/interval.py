@@ -29,10 +29,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
+from tithe.selection.arrays import Floats
 
 CONFIDENCE = 0.95
 

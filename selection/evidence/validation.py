@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats
 from tithe.selection.population.candidates import Candidates
-
-Floats = npt.NDArray[np.float64]
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 

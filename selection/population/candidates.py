@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.engine.quantities import Constant, Derived, Few, Positions, Quantity, located, without
+from tithe.selection.arrays import Positions
+from tithe.selection.engine.quantities import Constant, Derived, Few, Quantity, located, without
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Positions
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.values import field_texts
-from tithe.selection.engine.quantities import Derived, Positions, Quantity, positions_where, total
+from tithe.selection.engine.quantities import Derived, Quantity, positions_where, total
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.options.conditions import field_and_value
 from tithe.selection.population.candidates import Candidates

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Copies, Positions
 from tithe.selection.clustering.order import stable_order
 from tithe.selection.engine.columns import new_column
 from tithe.selection.engine.quantities import NOBODY, Derived, Quantity, blocks, total
 from tithe.selection.population.candidates import Candidates
-
-Positions = npt.NDArray[np.int64]
-Copies = npt.NDArray[np.uint32]
 
 
 def copies_of(texts: Quantity, candidates: Candidates, preferred: Positions = NOBODY) -> Copies:

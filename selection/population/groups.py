@@ -6,15 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Codes, Floats
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.values import MISSING, WITHOUT_TEXT, field_texts
 from tithe.selection.engine.quantities import Quantity, totals
 from tithe.selection.errors import TitheError, UsageError, printable
-
-Codes = npt.NDArray[np.uint16]
-Floats = npt.NDArray[np.float64]
 
 MOST_GROUPS = 2**16 - 1
 

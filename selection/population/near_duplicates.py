@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Copies, Positions, Vectors
 from tithe.selection.clustering.order import stable_order
-from tithe.selection.engine.quantities import Positions
 from tithe.selection.engine.stages import Advance
-from tithe.selection.population.duplicates import Copies
-
-Vectors = npt.NDArray[np.float32]
 
 # Vectors that are read at once, unless one cluster has more.
 _TOGETHER = 1 << 19

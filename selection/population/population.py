@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Positions
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
-from tithe.selection.engine.quantities import NOBODY, Among, Derived, Few, Positions, Quantity, materialized, total
+from tithe.selection.engine.quantities import NOBODY, Among, Derived, Few, Quantity, materialized, total
 from tithe.selection.engine.stages import Advance, Stages
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.options.options import Options

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats
 from tithe.selection.checks import find_text_rule
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus, cluster_corpus
@@ -44,8 +45,6 @@ from tithe.selection.subset.clusters_file import EXCERPT
 NEIGHBOURS = 5
 """Selected records that are named, the nearest first."""
 
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 # Selected records whose vectors are held at a time.
 _BLOCK = 4096

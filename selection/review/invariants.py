@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tithe.selection.arrays import Floats
 from tithe.selection.corpus.corpus import open_corpus
 from tithe.selection.errors import TitheError
 from tithe.selection.review.findings import Finding, drifted
@@ -28,8 +29,6 @@ from tithe.selection.subset.exporters.registry import EXPORTERS
 from tithe.selection.subset.shapes import scaled
 from tithe.selection.subset.weight_shapes.base import WeightShape
 from tithe.selection.subset.weight_shapes.registry import WEIGHT_SHAPES
-
-Floats = npt.NDArray[np.float64]
 
 # Relative difference of two ways to work out the same number in double precision.
 _ROUNDING = 1e-9

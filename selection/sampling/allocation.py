@@ -7,14 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Counts, Floats
 from tithe.selection.errors import UsageError, printable
 from tithe.selection.options.shares import OTHER, Wanted
 from tithe.selection.population.groups import Groups
 from tithe.selection.sizes import counted
-
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
 
 # A group of less than this part of the scores is taken to have none.
 _NEARLY_NOTHING = 1e-12

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Copies, Floats, Positions
 from tithe.selection.engine.quantities import Derived, Quantity, totals
 from tithe.selection.sampling.design import Chances
 from tithe.selection.sampling.pivotal import PivotalDesign
 from tithe.selection.sampling.probabilities import Sample, inverses
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
-Copies = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)

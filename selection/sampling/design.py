@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.engine.quantities import Quantity
 from tithe.selection.sampling.probabilities import Sample
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 
 class Chances(Protocol):

@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Counts, Floats, Positions
 from tithe.selection.clustering.order import stable_order
 from tithe.selection.engine.quantities import NOBODY, Derived, Few, Quantity, blocks, reduced, without
 from tithe.selection.options.shares import Wanted
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.population.groups import Groups
 from tithe.selection.sampling import variance
-from tithe.selection.sampling.allocation import Counts, sizes_of_groups
+from tithe.selection.sampling.allocation import sizes_of_groups
 from tithe.selection.sampling.pivotal import PivotalChances, PivotalDesign
 from tithe.selection.sampling.probabilities import NEARLY_ONE, Sample, open_masses, ordered_pivotal, with_certain
 from tithe.selection.sampling.variance import Stretches
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.engine.quantities import NOBODY, Derived, Few, Quantity, total, totals, without
 from tithe.selection.population.population import Population
 from tithe.selection.sampling import variance
 from tithe.selection.sampling.pivotal import Pivotal, PivotalDesign
 from tithe.selection.sampling.probabilities import Sample, draw_independent, included, inverses
 from tithe.selection.sampling.sampler import Drawn, Sampler
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 # Chances are worked out of 1 - π.
 _COARSE = 1e-5

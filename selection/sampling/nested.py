@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tithe.selection.engine.quantities import NOBODY, Few, Positions, Quantity, blocks
+from tithe.selection.arrays import Positions
+from tithe.selection.engine.quantities import NOBODY, Few, Quantity, blocks
 from tithe.selection.options.options import Options
 from tithe.selection.population.population import Population
 from tithe.selection.sampling.design import Design

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.clustering.order import RandomKeys, stable_order
 from tithe.selection.engine.quantities import Derived, Quantity, totals
 from tithe.selection.engine.seeds import Stream, entropy
@@ -15,9 +15,6 @@ from tithe.selection.population.population import Population
 from tithe.selection.sampling import variance
 from tithe.selection.sampling.probabilities import Sample, draw_pivotal, inclusion_probabilities, inverses, open_masses
 from tithe.selection.sampling.sampler import Sampler
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

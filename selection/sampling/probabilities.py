@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.engine.quantities import (
     NOBODY,
     Constant,
@@ -29,9 +30,6 @@ from tithe.selection.engine.quantities import (
     without,
 )
 from tithe.selection.population.candidates import Candidates
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 # A probability this near to 1 is 1: the difference is rounding, and pivotal sampling divides by 1 - p.
 NEARLY_ONE = 1 - 1e-9

@@ -10,11 +10,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats
 from tithe.selection.engine.quantities import Quantity
 from tithe.selection.population.population import Population
 from tithe.selection.sampling.design import Design
-
-Floats = npt.NDArray[np.float64]
 
 # Relative difference of two ways to work out the same number in double precision.
 ROUNDING = 1e-9

@@ -26,10 +26,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.engine.quantities import NOBODY, Positions, Quantity, total
+from tithe.selection.arrays import Floats, Positions
+from tithe.selection.engine.quantities import NOBODY, Quantity, total
 from tithe.selection.sampling.probabilities import pivotal_samples
 
-Floats = npt.NDArray[np.float64]
 Signs = npt.NDArray[np.int8]
 
 # Records in all samples together, where there are not more in two: the standard deviation of what the lengths add up to

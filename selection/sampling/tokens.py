@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from tithe.selection.engine.quantities import NOBODY, Derived, Positions, Quantity, total
+from tithe.selection.arrays import Floats, Positions
+from tithe.selection.engine.quantities import NOBODY, Derived, Quantity, total
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.sampling import variance
 from tithe.selection.sampling.pivotal import PivotalChances, PivotalDesign
 from tithe.selection.sampling.probabilities import Sample, inclusion_probabilities, open_masses, with_certain
 from tithe.selection.sampling.spliced import draw_spliced
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.engine.quantities import Few, Quantity, cumulated
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 # Pairs of records close in the order that a forecast should rest on at least.
 _PAIRS = 300

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from tithe.selection.arrays import Floats
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.errors import UsageError
 from tithe.selection.options.options import Options
 from tithe.selection.population.candidates import Candidates
-from tithe.selection.scoring.base import Facts, Floats, Method, Scoring
+from tithe.selection.scoring.base import Facts, Method, Scoring
 from tithe.selection.scoring.low_rank import LowRank
 from tithe.selection.scoring.proxy import Proxy
 from tithe.selection.scoring.sensitivity import Sensitivity

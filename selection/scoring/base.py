@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.engine.quantities import Quantity
 from tithe.selection.errors import UsageError
 from tithe.selection.population.candidates import Candidates
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
     from tithe.selection.options.options import Options
 
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 Facts = dict[str, dict[str, Any]]
 """Keys of the manifest, each with the JSON schema of its value."""

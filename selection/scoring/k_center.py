@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.engine.distinct import distinct
 from tithe.selection.engine.quantities import Among, Derived, Few, materialized
@@ -14,7 +15,7 @@ from tithe.selection.errors import UsageError
 from tithe.selection.options.options import Options, flag_of
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.sampling.registry import samplers_that_spread
-from tithe.selection.scoring.base import Floats, Method, Positions, Scoring
+from tithe.selection.scoring.base import Method, Scoring
 from tithe.selection.scoring.proxy import Proxy
 from tithe.selection.scoring.scores import Scores, distances_to_the_power
 

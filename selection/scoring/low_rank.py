@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.arrays import Floats, Labels, Vectors
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.clustering.nearest import search_all
 from tithe.selection.engine.seeds import Stream, generator
@@ -16,8 +16,8 @@ from tithe.selection.options.options import Options
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.sampling.probabilities import draw_pivotal, inclusion_probabilities
 from tithe.selection.sampling.registry import SAMPLERS
-from tithe.selection.scoring.base import Facts, Floats, Method, Scoring
-from tithe.selection.scoring.proxy import Labels, Proxy, slope_above_zero
+from tithe.selection.scoring.base import Facts, Method, Scoring
+from tithe.selection.scoring.proxy import Proxy, slope_above_zero
 from tithe.selection.scoring.scores import UNIFORM_SHARE, sensitivity_scores
 from tithe.selection.sizes import counted
 
@@ -28,8 +28,6 @@ _LANDMARKS_PER_DIRECTION = 4
 
 # Ridge penalties tried, in units of the largest squared singular value of the features.
 _PENALTIES = np.geomspace(1e-6, 1e2, 33)
-
-Vectors = npt.NDArray[np.float32]
 
 
 class LowRank(Method):

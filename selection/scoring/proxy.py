@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats, Positions
 from tithe.selection.clustering.nearest import neighbours
 from tithe.selection.engine.quantities import Constant, Quantity
-
-Floats = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
-Labels = npt.NDArray[np.int32]
 
 # Neighbours that a centre may borrow from.
 _NEIGHBOURS = 16

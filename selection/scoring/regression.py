@@ -23,17 +23,17 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from tithe.selection.arrays import Floats, Vectors
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.clustering.order import stable_order
 from tithe.selection.engine.quantities import Derived, Quantity, blocks, materialized, total, totals
 from tithe.selection.options.options import Options
 from tithe.selection.population.candidates import Candidates
-from tithe.selection.scoring.base import Facts, Floats, Method, Scoring
+from tithe.selection.scoring.base import Facts, Method, Scoring
 from tithe.selection.scoring.proxy import Proxy
 from tithe.selection.scoring.scores import Scores
 from tithe.selection.sizes import counted
 
-Vectors = npt.NDArray[np.float32]
 Cells = npt.NDArray[np.uint16]
 
 # Shares of the score: influence, leverage, and what all rows have in common. No weight passes 10 times the mean.

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tithe.selection.engine.quantities import Derived, Positions, Quantity, materialized, total
+from tithe.selection.arrays import Floats, Positions
+from tithe.selection.engine.quantities import Derived, Quantity, materialized, total
 from tithe.selection.population.candidates import Candidates
-
-Floats = npt.NDArray[np.float64]
 
 # Share of the score that all records have in common under pivotal sampling. Drawn in cluster order, a sample gets the
 # level of the loss right in any case; what is left is how losses differ within a cluster, of which the scores of

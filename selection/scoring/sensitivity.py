@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tithe.selection.arrays import Floats
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.engine.quantities import Derived
 from tithe.selection.options.options import Options
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.sampling.registry import SAMPLERS
-from tithe.selection.scoring.base import Facts, Floats, Method, Scoring
+from tithe.selection.scoring.base import Facts, Method, Scoring
 from tithe.selection.scoring.proxy import CentreLosses, Proxy, auto_lambda, smoothed, verbatim
 from tithe.selection.scoring.scores import UNIFORM_SHARE, distances_to_the_power, sensitivity_scores
 

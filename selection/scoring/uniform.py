@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from tithe.selection.arrays import Floats
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.engine.quantities import Derived, materialized
 from tithe.selection.options.options import Options
 from tithe.selection.population.candidates import Candidates
-from tithe.selection.scoring.base import Floats, Method, Scoring
+from tithe.selection.scoring.base import Method, Scoring
 from tithe.selection.scoring.proxy import Proxy
 from tithe.selection.scoring.scores import Scores, distances_to_the_power
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tithe.selection.arrays import Floats
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import UsageError
@@ -24,7 +25,6 @@ MESSAGES, SCALE = "messages", "loss_scale"
 # What the model is trained to say: ms-swift makes tool calls messages of the assistant, and keeps their scale.
 _ROLES = ("assistant", "tool_call")
 
-Floats = npt.NDArray[np.float64]
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Floats
 from tithe.selection.sampling.probabilities import ordered_pivotal
 from tithe.selection.sampling.spliced import draw_spliced
 
-Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 # An expected number of copies this near to an integer is one: the difference is rounding.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tithe.selection.arrays import Counts, Rows, Weights
 from tithe.selection.corpus.inputs import Format
 from tithe.selection.corpus.parts import Partition
 from tithe.selection.embedding.lookup import Embedded
@@ -21,10 +21,6 @@ from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.shapes import line_order
 from tithe.selection.subset.shard_names import shard_name
 from tithe.selection.subset.writer import write_subset
-
-Rows = npt.NDArray[np.int64]
-Weights = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 
 def write_shards(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tithe.selection.arrays import Rows, Weights
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.inputs import Compression, Format
 from tithe.selection.options.choices import WeightsAs
@@ -12,9 +13,6 @@ from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.exporters.base import Subset
 from tithe.selection.subset.exporters.registry import EXPORTERS
 from tithe.selection.subset.weight_shapes.registry import WEIGHT_SHAPES
-
-Rows = npt.NDArray[np.int64]
-Weights = npt.NDArray[np.float64]
 
 
 def check_writable(corpus: Corpus, format: Format, weight_column: str, weights_as: WeightsAs = "column") -> None:

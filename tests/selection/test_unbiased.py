@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from tests.benchmarks.corpora import cluster_vectors
+from tithe.selection.arrays import Positions
 from tithe.selection.choose import draw, repeats
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
-from tithe.selection.engine.quantities import NOBODY, Positions
+from tithe.selection.engine.quantities import NOBODY
 from tithe.selection.options.options import Options
 from tithe.selection.options.plan import make_plan
 from tithe.selection.population.candidates import Candidates

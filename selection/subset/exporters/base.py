@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tithe.selection.arrays import Rows, Weights
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.inputs import Compression
@@ -20,9 +19,6 @@ from tithe.selection.storage.own_files import OwnPath
 from tithe.selection.subset.json_types import JsonType, Unfit
 from tithe.selection.subset.shuffled import batches_in_order, lines_in_order
 from tithe.selection.subset.weight_shapes.base import CannotHold, WeightShape
-
-Rows = npt.NDArray[np.int64]
-Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tithe.selection.arrays import Floats
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import UsageError
@@ -18,7 +19,6 @@ from tithe.selection.errors import UsageError
 if TYPE_CHECKING:
     from tithe.selection.options.options import Options
 
-Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 _HUGGING_FACE = b"huggingface"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tithe.selection.arrays import Floats
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.errors import UsageError
-from tithe.selection.subset.weight_shapes.base import CannotHold, Floats, WeightShape, described
+from tithe.selection.subset.weight_shapes.base import CannotHold, WeightShape, described
 
 if TYPE_CHECKING:
     from tithe.selection.options.options import Options

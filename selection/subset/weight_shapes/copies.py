@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tithe.selection.arrays import Floats
 from tithe.selection.errors import UsageError
 from tithe.selection.subset.shapes import replicated, resampled
-from tithe.selection.subset.weight_shapes.base import Copying, Floats, Integers, WeightShape
+from tithe.selection.subset.weight_shapes.base import Copying, Integers, WeightShape
 
 if TYPE_CHECKING:
     from tithe.selection.options.options import Options
