@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from tithe.selection.checks import about_texts, check_inputs, notices
+from tithe.selection.arrays import Positions
+from tithe.selection.checks import about_texts, check_inputs, notices, open_inputs, tell
 from tithe.selection.choose import Notify, validation_positions
-from tithe.selection.clustering.clustered_corpus import cluster_corpus
-from tithe.selection.corpus.corpus import open_corpus
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus, cluster_corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.json_lines import json_lines
 from tithe.selection.embedding.inputs import digests as digests_of
 from tithe.selection.embedding.inputs import within_reach
@@ -52,47 +54,40 @@ def write_centres(
     stages, executor = Stages(progress), executor or InProcess()
     target = OwnPath.of(output)
     with work_folder_beside(target) as folder, columns_in(folder.path):
-        corpus = open_corpus(
-            options.inputs,
-            format=options.format,
-            max_record_size=options.max_record_size,
-            spool=folder.path,
-            stdin=stdin,
-            notify=notify,
-        )
+        corpus = open_inputs(options, folder.path, stdin=stdin, notify=notify)
         for name in ADDED:
             if name in corpus.field_names():
                 raise UsageError(f"{corpus.files[0].path}: has a field {name!r}, which centres get; rename it")
         check_apart([output], corpus.files, options.inputs)
         rule = check_inputs(options, encoder, corpus)
-        for line in notices(options, rule):
-            notify(line)
+        tell(notify, notices(options, rule))
         unfinished = folder / "centres"
         with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = within_reach(corpus, work, executor)
             digests = digests_of(corpus.files, stages, executor)
             corpus, clustered = cluster_corpus(options, corpus, rule, encoder, work, digests, stages, executor)
-            for line in about_texts(rule, clustered.empty, len(clustered.clusters.labels)):
-                notify(line)
+            tell(notify, about_texts(rule, clustered.empty, clustered.records))
             positions = make_method(options, clustered).probes
             if len(positions) == 0 and options.validate is None:
                 raise UsageError(f"--method {options.method}: asks for no losses; there is nothing to score")
-            labels = clustered.clusters.labels
-            for line in more_than_records(options, len(labels)):
-                notify(line)
+            tell(notify, more_than_records(options, clustered.records))
             if options.validate is not None:
-                positions = np.concatenate([positions, validation_positions(options, len(labels))])
+                positions = np.concatenate([positions, validation_positions(options, clustered.records)])
             positions = np.unique(positions)
-            rows = clustered.rows(positions)
             with unfinished.create() as out:
-                added = zip(rows.tolist(), labels[positions].tolist(), strict=True)
-                for batch in corpus.take(rows, None):
-                    for line in json_lines(batch):
-                        row, cluster = next(added)
-                        begun = line[:-1].rstrip()
-                        comma = b"" if begun == b"{" else b", "
-                        fields = json.dumps(dict(zip(ADDED, (row, cluster), strict=True)))
-                        out.write(begun + comma + fields[1:].encode() + b"\n")
+                out.writelines(_lines(corpus, clustered, positions))
         check_target(output, overwrite=options.force)  # again, since the run may have taken days
         put_in_place(unfinished, target)
-    return len(rows)
+    return len(positions)
+
+
+def _lines(corpus: Corpus, clustered: ClusteredCorpus, positions: Positions) -> Iterator[bytes]:
+    """The records at `positions`, ascending, each with its row and its cluster."""
+    rows = clustered.rows(positions)
+    added = zip(rows.tolist(), clustered.clusters.labels[positions].tolist(), strict=True)
+    for batch in corpus.take(rows, None):
+        for line in json_lines(batch):
+            begun = line[:-1].rstrip()
+            comma = b"" if begun == b"{" else b", "
+            fields = json.dumps(dict(zip(ADDED, next(added), strict=True)))
+            yield begun + comma + fields[1:].encode() + b"\n"

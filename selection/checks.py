@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
 from tithe.embedders.base import RecordEncoder
 from tithe.selection.choose import LossSources
-from tithe.selection.corpus.corpus import Corpus, check_field
+from tithe.selection.corpus.corpus import Corpus, check_field, open_corpus
 from tithe.selection.corpus.text import TextRule, choose_rule
 from tithe.selection.corpus.tokens import check_countable, describe_counting
 from tithe.selection.embedding.lookup import Encoder
@@ -14,6 +18,26 @@ from tithe.selection.options.options import Options
 from tithe.selection.population.record_fields import check_record_fields
 from tithe.selection.subset.outputs import Outputs, check_apart
 from tithe.selection.subset.writer import check_writable
+
+
+def open_inputs(
+    options: Options, spool: Path, *, stdin: BinaryIO | None = None, notify: Callable[[str], object] = lambda line: None
+) -> Corpus:
+    """The corpus that the options name; what must be unpacked goes into the folder `spool`. Raises as `open_corpus`."""
+    return open_corpus(
+        options.inputs,
+        format=options.format,
+        max_record_size=options.max_record_size,
+        spool=spool,
+        stdin=stdin,
+        notify=notify,
+    )
+
+
+def tell(notify: Callable[[str], object], lines: Iterable[str]) -> None:
+    """Tell the user each of the lines."""
+    for line in lines:
+        notify(line)
 
 
 def check_outputs(options: Options, outputs: Outputs, corpus: Corpus) -> None:

@@ -45,7 +45,7 @@ def choose(
     stages: Stages,
 ) -> list[Outcome]:
     """An outcome for each size of the plan, the largest first; each smaller sample lies within the one before."""
-    n = len(clustered.clusters.labels)
+    n = clustered.records
     with stages("prepare", None):
         method = make_method(options, clustered)
     ledger = Ledger(sources.centres, corpus)
@@ -188,7 +188,7 @@ def _validate(
     """What is known of the candidates among the validated records; None where that is next to nothing."""
     if options.validate is None:
         return None
-    at = validation_positions(options, len(clustered.clusters.labels))
+    at = validation_positions(options, clustered.records)
     losses = ledger.losses(clustered.rows(at))
     found = Validation(at, losses, scoring.proxy.values[at], scoring.spreads[at]).among(population.candidates)
     return found if len(found.losses) >= 2 else None

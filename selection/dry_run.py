@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from tithe.embedders.base import FittedEncoder, RecordEncoder
-from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
+from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices, open_inputs, tell
 from tithe.selection.choose import Notify, loss_sources
 from tithe.selection.clustering import cells, kmeans
 from tithe.selection.clustering.trial import Trial, search_rates, try_texts, try_vectors
 from tithe.selection.corpus.bad_records import BadRecords
-from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.tokens import Counting, mean_of_some
 from tithe.selection.embedding.lookup import Encoder
 from tithe.selection.embedding.vector_file import BLOCK
@@ -103,20 +103,12 @@ def forecast(
     outputs = Outputs.of(options.output, options.fraction, overwrite=True)
     sources = loss_sources(options)
     with TemporaryDirectory(prefix="tithe-") as folder:
-        corpus = open_corpus(
-            options.inputs,
-            format=options.format,
-            max_record_size=options.max_record_size,
-            spool=Path(folder),
-            stdin=stdin,
-            notify=notify,
-        )
+        corpus = open_inputs(options, Path(folder), stdin=stdin, notify=notify)
         if options.output is not None:
             check_outputs(options, outputs, corpus)
         check_losses(options, corpus, sources)
         rule = check_inputs(options, encoder, corpus)
-        for line in notices(options, rule):
-            notify(line)
+        tell(notify, notices(options, rule))
         bad = BadRecords(options.on_bad_record)
         with progress("read", corpus.known_rows, "records") as advance:
             if isinstance(encoder, RecordEncoder):
@@ -125,8 +117,7 @@ def forecast(
             else:
                 assert rule is not None
                 trial = try_texts(encoder, corpus, rule, bad, seed=options.cluster_seed, advance=advance)
-        for line in about_texts(rule, trial.empty, trial.texts):
-            notify(line)
+        tell(notify, about_texts(rule, trial.empty, trial.texts))
         if trial.records == trial.bad:
             raise TitheError(f"{options.first_input}: the input holds no usable records")
         mean = (
@@ -136,8 +127,7 @@ def forecast(
         )
         hashing = sum(file.size for file in corpus.files) / _hashing_rate(corpus)
     plan = options.plan(trial.records, mean)
-    for line in more_than_records(options, plan.records):
-        notify(line)
+    tell(notify, more_than_records(options, plan.records))
     in_place = isinstance(encoder, RecordEncoder) and corpus.schema is not None
     number = 4 if isinstance(encoder, RecordEncoder) or options.kept_as == "float32" else 2
     kept = (

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, BinaryIO
 
-from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices
+from tithe.selection.checks import about_texts, check_inputs, check_losses, check_outputs, notices, open_inputs, tell
 from tithe.selection.choose import Notify, choose, loss_sources
-from tithe.selection.clustering.clustered_corpus import cluster_corpus
-from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.clustering.clustered_corpus import ClusteredCorpus, cluster_corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.embedding.inputs import digests as digests_of
 from tithe.selection.embedding.inputs import within_reach
 from tithe.selection.embedding.lookup import Encoder
@@ -81,53 +81,33 @@ def select(
     sources = loss_sources(options)
     with outputs.work_folder(options.work_dir) as folder, columns_in(folder.path):
         with stages("open", None, "files"):
-            corpus = open_corpus(
-                options.inputs,
-                format=options.format,
-                max_record_size=options.max_record_size,
-                spool=folder.path,
-                stdin=stdin,
-                notify=notify,
-            )
+            corpus = open_inputs(options, folder.path, stdin=stdin, notify=notify)
             outputs = outputs.of_format("jsonl" if corpus.schema is None else "parquet")
             check_outputs(options, outputs, corpus)
             check_losses(options, corpus, sources)
             rule = check_inputs(options, encoder, corpus)
-        for line in notices(options, rule):
-            notify(line)
+        tell(notify, notices(options, rule))
         with open_work_folder(options.work_dir, spare=folder.path, notify=notify) as work:
             corpus = within_reach(corpus, work, executor)
             digests = digests_of(corpus.files, stages, executor)
             fields_before = read_record_fields(options, corpus, stages, executor)
             corpus, clustered = cluster_corpus(options, corpus, rule, encoder, work, digests, stages, executor)
-            for line in about_texts(rule, clustered.empty, len(clustered.clusters.labels)):
-                notify(line)
+            tell(notify, about_texts(rule, clustered.empty, clustered.records))
             if clustered.reused:
                 notify(f"found in {work.path}: {' and '.join(clustered.reused)}")
             excluded, record_fields = excluded_rows(options.exclude, digests), fields_before.of(clustered)
             population = define_population(options, clustered, excluded, record_fields, stages)
-            records = len(clustered.clusters.labels)
-            for line in (
-                *population.notes,
-                *more_than_records(options, records),
-                *more_than_candidates(options, clustered.plan.size, population),
-            ):
-                notify(line)
+            tell(notify, population.notes)
+            tell(notify, more_than_records(options, clustered.records))
+            tell(notify, more_than_candidates(options, clustered.plan.size, population))
             outcomes = choose(options, corpus, clustered, population, sources, stages)
-            for line in outcomes[0].scoring.notes:
-                notify(line)
+            tell(notify, outcomes[0].scoring.notes)
             with stages("write", sum(len(outcome.rows) for outcome in outcomes)) as advance:
                 for number, outcome in enumerate(outcomes):
                     _write(options, outputs, corpus, outcome, staging(folder, number))
                     advance(len(outcome.rows))
             described = [describe(options, corpus, outcome, digests) for outcome in outcomes]
-        run = {
-            "started": started.isoformat(timespec="seconds"),
-            "folder": outputs.folder_of_the_run(),
-            "reused": list(clustered.reused),
-            "texts_encoded": clustered.encoded,
-            "stages": stages.records,
-        }
+        run = _run(started, outputs, clustered, stages)
         others = describe_other_inputs(options)
         manifests = [
             {**about, "other_inputs": others, "nested": _nested(outputs, number), "run": run}
@@ -139,6 +119,17 @@ def select(
         Selection(path, manifest, summarize(outcome.weights), seconds)
         for path, manifest, outcome in zip(outputs.subsets or (None,), manifests, outcomes, strict=True)
     ]
+
+
+def _run(started: datetime, outputs: Outputs, clustered: ClusteredCorpus, stages: Stages) -> dict[str, Any]:
+    """For the manifest: what is of this run alone."""
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "folder": outputs.folder_of_the_run(),
+        "reused": list(clustered.reused),
+        "texts_encoded": clustered.encoded,
+        "stages": stages.records,
+    }
 
 
 def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
@@ -154,7 +145,7 @@ def _nested(outputs: Outputs, number: int) -> dict[str, Any] | None:
 def _write(options: Options, outputs: Outputs, corpus: Corpus, outcome: Outcome, folder: OwnPath) -> None:
     """Write the subset, the rows file and the clusters file into `folder`."""
     if outputs.shards:
-        assert isinstance(corpus, RemoteCorpus), "shards are written where the parts are"
+        assert isinstance(corpus, RemoteCorpus), "shards are written where the partitions are"
         write_shards(
             corpus,
             outcome.rows,

@@ -57,6 +57,11 @@ class ClusteredCorpus:
     """What was found in the work folder."""
 
     @property
+    def records(self) -> int:
+        """Usable records, n."""
+        return len(self.clusters.labels)
+
+    @property
     def encoder(self) -> Mapping[str, Any]:
         """The encoder's identity."""
         return self.embeddings.identity

@@ -107,7 +107,7 @@ def define_population(
 
     Raises TitheError where no candidate is left, UsageError where more of them are certain than are to be drawn.
     """
-    n = len(clustered.clusters.labels)
+    n = clustered.records
     candidates = Candidates.without(n, clustered.positions(excluded))
     if candidates.count == 0:
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tithe.selection.arrays import Floats
-from tithe.selection.checks import find_text_rule
+from tithe.selection.checks import find_text_rule, open_inputs
 from tithe.selection.choose import Notify, loss_source
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus, cluster_corpus
-from tithe.selection.corpus.corpus import Corpus, open_corpus
+from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.text import TextRule
 from tithe.selection.embedding.work_folder import open_work_folder
 from tithe.selection.engine.columns import columns_in
@@ -138,9 +138,7 @@ def explain(
         check_reach(record, models=False)
         _check(record, progress)
         options = recorded_options(record, work_dir=work_dir)
-        corpus = open_corpus(
-            options.inputs, format=options.format, max_record_size=options.max_record_size, spool=folder
-        )
+        corpus = open_inputs(options, folder)
         encoder = make_encoder(options)
         rule = find_text_rule(options, encoder, corpus)
         digests = [file["sha256"] for file in record.manifest["inputs"]]

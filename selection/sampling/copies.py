@@ -22,20 +22,16 @@ class CopiesDesign:
 
     @property
     def size(self) -> int:
-        """See Design."""
         return self.inner.size
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """See Design."""
         drawn = self.inner.draw(rng)
         return Sample(drawn.positions, drawn.probabilities, drawn.weights * self.copies[drawn.positions])
 
     def inclusion(self, positions: Positions) -> Floats:
-        """See Design."""
         return self.inner.inclusion(positions)
 
     def chances(self, positions: Positions) -> CopiesChances:
-        """See Design."""
         return CopiesChances(self.inner.chances(positions), self.copies[positions].astype(np.float64))
 
     def forecast_from_probes(self, nearest: Quantity, losses: Floats, left_out: Floats) -> Floats:
@@ -59,9 +55,7 @@ class CopiesChances:
     copies: Floats
 
     def part(self, numbers: Positions) -> CopiesChances:
-        """See Chances."""
         return CopiesChances(self.inner.part(numbers), self.copies[numbers])
 
     def forecast(self, values: Floats, *, population_size: int) -> float:
-        """See Chances."""
         return self.inner.forecast(values * self.copies, population_size=population_size)

@@ -19,7 +19,7 @@ from tithe.selection.population.groups import Groups
 from tithe.selection.sampling import variance
 from tithe.selection.sampling.allocation import sizes_of_groups
 from tithe.selection.sampling.pivotal import PivotalChances, PivotalDesign
-from tithe.selection.sampling.probabilities import NEARLY_ONE, Sample, open_masses, ordered_pivotal, with_certain
+from tithe.selection.sampling.probabilities import Sample, cut_off, open_masses, ordered_pivotal, with_certain
 from tithe.selection.sampling.variance import Stretches
 
 
@@ -80,38 +80,27 @@ def group_probabilities(
 
         scores = Derived(levelled, scores, groups, candidates)
     sure_from = np.where(flat, 2.0, np.inf)
-    factors, sure_from = _cut_offs(without(scores, chosen), groups, left, sure_from)
+    open_scores = without(scores, chosen)
+    factors, sure_from = cut_off(
+        lambda bounds: _of_groups(open_scores, groups, bounds), left.astype(np.float64), sure_from
+    )
     return GroupProbabilities(scores, groups, factors, sure_from, chosen)
 
 
-def _cut_offs(scores: Quantity, groups: Quantity, counts: Counts, sure_from: Floats) -> tuple[Floats, Floats]:
-    """For each group what its scores are multiplied by, and from which on they count as 1."""
-    while True:
+def _of_groups(scores: Quantity, groups: Quantity, sure_from: Floats) -> tuple[Floats, Floats, Floats]:
+    """Of each group: how many scores are as large as `sure_from` says, the sum of the others, the largest of these."""
+    count = len(sure_from)
 
-        def found(
-            part: slice, values: Floats, group: npt.NDArray[Any], sure_from: Floats = sure_from
-        ) -> tuple[Floats, Floats, Floats]:
-            values = values.astype(np.float64)
-            sure = values >= sure_from[group]
-            values[sure] = 0.0
-            largest = np.zeros(len(counts))
-            np.maximum.at(largest, group, values)
-            certain, below = (
-                np.bincount(group, weights, minlength=len(counts)).astype(np.float64) for weights in (sure, values)
-            )
-            return certain, below, largest
+    def found(part: slice, values: Floats, group: npt.NDArray[Any]) -> tuple[Floats, Floats, Floats]:
+        values = values.astype(np.float64)
+        sure = values >= sure_from[group]
+        values[sure] = 0.0
+        largest = np.zeros(count)
+        np.maximum.at(largest, group, values)
+        certain, below = (np.bincount(group, weights, minlength=count).astype(np.float64) for weights in (sure, values))
+        return certain, below, largest
 
-        nothing = (np.zeros(len(counts)), np.zeros(len(counts)), np.zeros(len(counts)))
-        sure, below, largest = reduced(found, _together, nothing, scores, groups)
-        left = counts - sure
-        open_ = (left > 0) & (below > 0)
-        factors = np.divide(left, below, out=np.zeros(len(counts)), where=open_)
-        over = largest * factors >= NEARLY_ONE
-        if not over.any():
-            return factors, sure_from
-        sure_from = np.where(
-            over, np.divide(NEARLY_ONE, factors, out=np.full(len(counts), np.inf), where=over), sure_from
-        )
+    return reduced(found, _together, (np.zeros(count), np.zeros(count), np.zeros(count)), scores, groups)
 
 
 def _together(
@@ -135,12 +124,10 @@ class GroupChances(PivotalChances):
     stretches: Stretches
 
     def part(self, numbers: Positions) -> GroupChances:
-        """See Chances."""
         stretches = Stretches(self.stretches.of[numbers], self.stretches.units)
         return GroupChances(self.probabilities[numbers], self.places[numbers], stretches)
 
     def forecast(self, values: Floats, *, population_size: int) -> float:
-        """See Chances."""
         return variance.pivotal_variance(
             values, self.probabilities, self.places, population_size=population_size, stretches=self.stretches
         )
@@ -159,7 +146,6 @@ class GroupDesign(PivotalDesign):
     """How many records of each group are drawn, shape (G,)."""
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """See Design."""
         return with_certain(self.probabilities, self._drawn_by_chance(rng))
 
     def _drawn_by_chance(self, rng: np.random.Generator) -> Positions:
@@ -171,7 +157,6 @@ class GroupDesign(PivotalDesign):
         return np.concatenate(found)
 
     def chances(self, positions: Positions) -> GroupChances:
-        """See Design."""
         masses = open_masses(self.probabilities, self.order)
         places = variance.places_in_order(masses, self.order, positions)
         stretches = Stretches(self.groups.codes[positions].astype(np.int64), self._units)

@@ -95,8 +95,8 @@ def inclusion_probabilities(
         left = size - float(np.asarray(costs[certain], np.float64).sum())
     if _cost_of_positive(without(scores, chosen), costs) < left:
         scores = Derived(lambda score, candidate: np.where(score > 0, 2.0, candidate), scores, candidates)
-        return Probabilities(scores, *_cut_off(without(scores, chosen), costs, left, sure_from=2.0), chosen)
-    return Probabilities(scores, *_cut_off(without(scores, chosen), costs, left), chosen)
+        return Probabilities(scores, *_of_all(without(scores, chosen), costs, left, sure_from=2.0), chosen)
+    return Probabilities(scores, *_of_all(without(scores, chosen), costs, left), chosen)
 
 
 def _cost_of_positive(scores: Quantity, costs: Quantity) -> float:
@@ -108,27 +108,44 @@ def _cost_of_positive(scores: Quantity, costs: Quantity) -> float:
     return reduced(found, operator.add, 0.0, scores, costs)
 
 
-def _cut_off(scores: Quantity, costs: Quantity, size: float, sure_from: float = np.inf) -> tuple[float, float]:
-    """What scores are multiplied by so that costs add up to `size`, those counted as 1 that are at least the second
-    number."""
-    while True:
+def cut_off(
+    sums: Callable[[Floats], tuple[Floats, Floats, Floats]], sizes: Floats, sure_from: Floats
+) -> tuple[Floats, Floats]:
+    """What the scores of each of G populations are multiplied by, so that probabilities add up to its size, and from
+    which score on they are 1; both of shape (G,).
 
-        def found(
-            part: slice, values: npt.NDArray[Any], cost: npt.NDArray[Any], sure_from: float = sure_from
-        ) -> tuple[float, float, float]:
+    Args:
+        sums: from the scores from which on records are certain, shape (G,), to what the certain records cost, what the
+            scores of the others cost, and the largest of these; each of shape (G,).
+        sizes: shape (G,).
+        sure_from: a first guess, not above what is found.
+    """
+    while True:
+        spent, below, largest = sums(sure_from)
+        left = sizes - spent
+        factors = np.divide(left, below, out=np.zeros(len(sizes)), where=(left > 0) & (below > 0))
+        certain = np.divide(NEARLY_ONE, factors, out=np.full(len(sizes), np.inf), where=factors > 0)
+        over = largest >= certain
+        if not over.any():
+            return factors, sure_from
+        sure_from = np.where(over, certain, sure_from)
+
+
+def _of_all(scores: Quantity, costs: Quantity, size: float, sure_from: float = np.inf) -> tuple[float, float]:
+    """`cut_off` for one population, whose records cost what `costs` says."""
+
+    def sums(bound: Floats) -> tuple[Floats, Floats, Floats]:
+        def found(part: slice, values: npt.NDArray[Any], cost: npt.NDArray[Any]) -> tuple[float, float, float]:
             values = values.astype(np.float64)
-            sure = values >= sure_from
+            sure = values >= bound[0]
             values[sure] = 0.0
             return float(cost[sure].sum(dtype=np.float64)), float((values * cost).sum()), float(values.max())
 
         spent, below, largest = reduced(found, _together, (0.0, 0.0, 0.0), scores, costs)
-        left = size - spent
-        if left <= 0 or below <= 0:
-            return 0.0, sure_from
-        factor = left / below
-        if largest < NEARLY_ONE / factor:
-            return factor, sure_from
-        sure_from = NEARLY_ONE / factor
+        return np.array([spent]), np.array([below]), np.array([largest])
+
+    factors, bounds = cut_off(sums, np.array([size]), np.array([sure_from]))
+    return float(factors[0]), float(bounds[0])
 
 
 def _together(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:

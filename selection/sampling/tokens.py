@@ -33,11 +33,9 @@ class TokenChances(PivotalChances):
     tokens: Floats
 
     def part(self, numbers: Positions) -> TokenChances:
-        """See Chances."""
         return TokenChances(self.probabilities[numbers], self.places[numbers], self.tokens[numbers])
 
     def forecast(self, values: Floats, *, population_size: int) -> float:
-        """See Chances."""
         variance_of = partial(
             variance.pivotal_variance,
             probabilities=self.probabilities,
@@ -54,14 +52,12 @@ class TokenDesign(PivotalDesign):
     tokens: Quantity
 
     def draw(self, rng: np.random.Generator) -> Sample:
-        """See Design."""
         order = self.order
         tokens = Derived(lambda at: self.tokens[at], order)
         drawn = order[draw_spliced(open_masses(self.probabilities, order), tokens, rng)]
         return with_certain(self.probabilities, drawn.astype(np.int64))
 
     def chances(self, positions: Positions) -> TokenChances:
-        """See Design."""
         chances = super().chances(positions)
         tokens = np.asarray(self.tokens[positions]).astype(np.float64)
         return TokenChances(chances.probabilities, chances.places, tokens)

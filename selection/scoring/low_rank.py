@@ -52,7 +52,7 @@ class LowRank(Method):
     def __init__(self, options: Options, clustered: ClusteredCorpus) -> None:
         self._options = options
         self._ground = clustered
-        n, k = len(clustered.clusters.labels), clustered.clusters.k
+        n, k = clustered.records, clustered.clusters.k
         gram = clustered.summed(lambda block: (block.T @ block).astype(np.float64))
         self.basis = basis = leading_directions(gram, rank=options.rank, landmarks=k)
 
