@@ -155,11 +155,21 @@ def test_an_own_cluster_on_one_part_gives_the_bytes_of_one_process(tmp_path: Pat
 
 
 def again(folder: Path, machines: TwoMachines, name: str) -> None:
-    """The selection is what its manifest says, and comes out the same a second time."""
-    for command in (("verify",), ("replay", "--work-dir", "w")):
+    """The selection is what its manifest says, comes out the same a second time, and can be looked at."""
+    row = pq.read_table(folder / f"{name}.rows.parquet")["row"][0].as_py()
+    for command in (
+        ("verify",),
+        ("replay", "--work-dir", "w"),
+        ("explain", "--row", str(row), "--work-dir", "w"),
+        ("diff", f"{name}.manifest.json"),
+        ("report", "-o", "page.html"),
+    ):
         process = started(folder, machines, command[0], f"{name}.manifest.json", *command[1:])
-        _, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
+        if command[0] == "explain":
+            assert "selected" in out
+            assert "found in w: embeddings and clusters" in err, "nothing is embedded again"
 
 
 def test_groups_and_duplicates_over_two_machines(tmp_path: Path, two: TwoMachines, tithe: Tithe) -> None:
