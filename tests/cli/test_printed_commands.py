@@ -36,7 +36,7 @@ def texts(path: Path) -> Iterator[str]:
 
 
 FILES = [path for folder in ("cli", "selection", "embedders") for path in sorted((ROOT / folder).rglob("*.py"))]
-PAGE = ROOT / "selection" / "report" / "page.html.j2"
+PAGE = ROOT / "selection" / "review" / "report" / "page.html.j2"
 
 
 def test_options_and_commands_in_messages_exist() -> None:

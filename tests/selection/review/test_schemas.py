@@ -23,7 +23,7 @@ def test_every_key_is_described(name: str) -> None:
 
 def test_the_schema_in_the_package_is_the_one_that_is_used() -> None:
     # After a change that is meant: make schemas
-    text = (ROOT / "selection" / "provenance" / NAME).read_text(encoding="utf-8")
+    text = (ROOT / "selection" / "review" / NAME).read_text(encoding="utf-8")
     assert text == written(manifest_schema())
 
 
