@@ -22,7 +22,7 @@ from tithe.selection.losses.ledger import Ledger
 from tithe.selection.options.options import Options
 from tithe.selection.population.population import Population
 from tithe.selection.sampling.design import Design
-from tithe.selection.sampling.make import make_design
+from tithe.selection.sampling.make import Drawing, make_design
 from tithe.selection.sampling.nested import second_phase, thinned
 from tithe.selection.sampling.probabilities import Sample
 from tithe.selection.sampling.weights import tempered
@@ -109,13 +109,14 @@ def draw(
     scores, order = scoring.scores.values, clustered.order if scoring.order is None else scoring.order
     given = population.given + scoring.proxy.losses.tobytes()
     largest, *smaller = clustered.plan.sizes
-    design = make_design(options, population, scores, order, largest)
+    drawing = Drawing(options.sampler, options.seed)
+    design = make_design(drawing, population, scores, order, largest)
     sample = design.draw(generator(options.seed, Stream.DRAWING, given=given))
     drawn = [(design, sample)]
     for number, size in enumerate(smaller):
-        phase = second_phase(options, population, scores, order, sample, size)
+        phase = second_phase(drawing, population, scores, order, sample, size)
         sample = thinned(sample, phase, generator(options.seed, Stream.NESTED, number, given=given))
-        drawn.append((make_design(options, population, scores, order, size), sample))
+        drawn.append((make_design(drawing, population, scores, order, size), sample))
     return drawn
 
 

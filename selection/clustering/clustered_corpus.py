@@ -21,7 +21,7 @@ from tithe.selection.corpus.text import TextRule
 from tithe.selection.corpus.tokens import Counting, but_late
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.embed_corpus import CorpusEmbeddings, embed_corpus
-from tithe.selection.embedding.lookup import Embedded, Encoder, read_facts, write_facts
+from tithe.selection.embedding.lookup import Embedded, Embedding, Encoder, read_facts, write_facts
 from tithe.selection.embedding.remote_corpus import RemoteCorpus
 from tithe.selection.embedding.work_folder import WorkFolder
 from tithe.selection.engine import blas
@@ -129,7 +129,17 @@ def cluster_corpus(
     `digests` are the SHA-256 of the input files. The corpus comes back, to take records from. Raises TitheError where
     no record can be used.
     """
-    embeddings = embed_corpus(options, corpus, rule, encoder, work, digests, stages, executor)
+    about = Embedding(
+        work,
+        rule,
+        policy=options.on_bad_record,
+        normalize=options.unit_length,
+        dtype=options.kept_as,
+        seed=options.cluster_seed,
+        max_record_size=options.max_record_size,
+        encoder=options.encoder,
+    )
+    embeddings = embed_corpus(about, corpus, encoder, digests, stages, executor)
     corpus.remember_rows(embeddings.file_rows(len(corpus.files)))
     records = corpus.row_count()
     if records == 0:

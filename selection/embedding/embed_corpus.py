@@ -23,13 +23,11 @@ from tithe.selection.arrays import Column, Floats, Rows, Vectors
 from tithe.selection.corpus.bad_records import PLACES_KEPT, BadRecords
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.parts import Partition, by_full_path, cut
-from tithe.selection.corpus.text import TextRule
 from tithe.selection.embedding import part_work
 from tithe.selection.embedding.embeddings import drawn
 from tithe.selection.embedding.encode import measure, usable_values
 from tithe.selection.embedding.lookup import Embedded, Embedding, Encoder
 from tithe.selection.embedding.part_work import Task
-from tithe.selection.embedding.work_folder import WorkFolder
 from tithe.selection.engine.columns import ColumnWriter, column_of
 from tithe.selection.engine.executor import Executor, nothing
 from tithe.selection.engine.quantities import BLOCK
@@ -37,7 +35,6 @@ from tithe.selection.engine.reservoir import Reservoir
 from tithe.selection.engine.stages import Advance, Stages
 from tithe.selection.errors import TitheError
 from tithe.selection.options.choices import Policy
-from tithe.selection.options.options import Options
 from tithe.selection.sizes import counted
 
 # Changes when the same key would give other embeddings, or an entry holds other facts.
@@ -196,14 +193,7 @@ class CorpusEmbeddings:
 
 
 def embed_corpus(
-    options: Options,
-    corpus: Corpus,
-    rule: TextRule | None,
-    encoder: Encoder,
-    work: WorkFolder,
-    digests: Sequence[str],
-    stages: Stages,
-    executor: Executor,
+    about: Embedding, corpus: Corpus, encoder: Encoder, digests: Sequence[str], stages: Stages, executor: Executor
 ) -> CorpusEmbeddings:
     """The embeddings of a corpus; `digests` are the SHA-256 of its files.
 
@@ -213,13 +203,12 @@ def embed_corpus(
     partitions = cut(files, executor.partition_bytes)
     firsts = [0] * len(partitions)
     if isinstance(encoder, RecordEncoder):
-        firsts = _acquainted(options, corpus, encoder, partitions, executor, stages)
+        firsts = _acquainted(about, corpus, encoder, partitions, executor, stages)
     # Shared before it is asked for its identity, which may mean to load its weights.
     shared = executor.share(encoder)
     identity = _identified(encoder, shared, partitions, executor)
     recipe = dict(encoder.recipe() if isinstance(encoder, FittedEncoder) else identity)
-    key = _key(options, corpus, rule, recipe, digests)
-    about = Embedding(work, rule, options.on_bad_record, options.unit_length, options.kept_as)
+    key = _key(about, corpus, recipe, digests)
     whole = isinstance(encoder, FittedEncoder | MeasuredEncoder)
     by_record = encoder if isinstance(encoder, RecordEncoder) else None
     tasks = [
@@ -235,7 +224,7 @@ def embed_corpus(
     ]
     found = CorpusEmbeddings(executor, tasks, [], key, identity)
     if by_record is None:
-        return _texts_embedded(options, found, corpus, encoder, shared, stages)
+        return _texts_embedded(found, corpus, encoder, shared, stages)
     with stages("embed", corpus.known_rows) as advance:
         known = list(executor.map(part_work.look_up, ((task,) for task in tasks), advance, lambda made: made.usable))
     in_place = corpus.schema is not None
@@ -244,12 +233,13 @@ def embed_corpus(
 
 
 def _texts_embedded(
-    options: Options, found: CorpusEmbeddings, corpus: Corpus, encoder: Encoder, shared: Any, stages: Stages
+    found: CorpusEmbeddings, corpus: Corpus, encoder: Encoder, shared: Any, stages: Stages
 ) -> CorpusEmbeddings:
     executor, tasks, identity = found.executor, found.tasks, found.identity
     assert isinstance(encoder, TextEncoder)
     known: list[Embedded | None] = [None] * len(tasks)
-    work = tasks[0].about.work
+    about = tasks[0].about
+    work = about.work
     if any(work.holds("records", task.key) for task in tasks):
         with stages("check", corpus.known_rows) as advance:
             calls = ((task,) for task in tasks)
@@ -257,7 +247,7 @@ def _texts_embedded(
     missing = [number for number, made in enumerate(known) if made is None]
     if isinstance(encoder, FittedEncoder):
         if missing:
-            _fit(found, corpus, encoder, options.cluster_seed, stages)
+            _fit(found, corpus, encoder, about.seed, stages)
             identity, shared = dict(encoder.identity()), executor.share(encoder)
         else:
             identity = next(made.encoder for made in known if made is not None)
@@ -265,7 +255,6 @@ def _texts_embedded(
         with ExitStack() as stores, stages("embed", corpus.known_rows) as advance:
             store = None
             if not executor.remote:
-                about = tasks[0].about
                 store = stores.enter_context(work.vectors(about.store_key(identity), about.dtype))
             calls = [(tasks[number], identity, store) for number in missing]
             made: Embedded
@@ -303,7 +292,7 @@ def _fit(found: CorpusEmbeddings, corpus: Corpus, encoder: FittedEncoder, seed: 
 
 
 def _acquainted(
-    options: Options,
+    about: Embedding,
     corpus: Corpus,
     encoder: RecordEncoder,
     partitions: Sequence[Partition],
@@ -317,9 +306,9 @@ def _acquainted(
     """
     if isinstance(encoder, MeasuredEncoder):
         with stages("measure", corpus.known_rows) as advance:
-            measure(encoder, corpus, BadRecords(options.on_bad_record), advance)
+            measure(encoder, corpus, BadRecords(about.policy), advance)
     if encoder.rows is None:
-        bad = BadRecords(options.on_bad_record)
+        bad = BadRecords(about.policy)
         for batch in corpus.batches(encoder.fields):
             if usable_values(batch, bad, encoder.fields, encoder.lookup) is not None:
                 break
@@ -327,7 +316,7 @@ def _acquainted(
     rows = list(executor.map(part_work.count_records, ((partition,) for partition in partitions)))
     if sum(rows) != encoder.rows:
         held, records = counted(encoder.rows, "row"), counted(sum(rows), "record")
-        raise TitheError(f"--encoder {options.encoder}: holds {held}, but the corpus {records}")
+        raise TitheError(f"--encoder {about.encoder}: holds {held}, but the corpus {records}")
     return (np.cumsum(rows) - rows).tolist()
 
 
@@ -343,20 +332,18 @@ def _identified(
     return dict(next(iter(dict(found).values()), {}))
 
 
-def _key(
-    options: Options, corpus: Corpus, rule: TextRule | None, encoder: Mapping[str, Any], digests: Sequence[str]
-) -> dict[str, Any]:
+def _key(about: Embedding, corpus: Corpus, encoder: Mapping[str, Any], digests: Sequence[str]) -> dict[str, Any]:
     """All that the embeddings of a corpus depend on."""
     return {
         "version": _VERSION,
         "inputs": [[file.format, digest] for file, digest in zip(corpus.files, digests, strict=True)],
-        "text": None if rule is None else [rule.name, *rule.fields],
+        "text": None if about.rule is None else [about.rule.name, *about.rule.fields],
         "encoder": dict(encoder),
-        "normalize": options.unit_length,
-        "dtype": options.kept_as,
-        "on_bad_record": options.on_bad_record,
-        "max_record_size": options.max_record_size,
-        "seed": options.cluster_seed,
+        "normalize": about.normalize,
+        "dtype": about.dtype,
+        "on_bad_record": about.policy,
+        "max_record_size": about.max_record_size,
+        "seed": about.seed,
     }
 
 

@@ -45,6 +45,11 @@ class Embedding:
     policy: Policy
     normalize: bool
     dtype: StoreDtype
+    seed: int
+    """Of what an encoder learns from."""
+    max_record_size: int
+    encoder: str
+    """As `--encoder` names it."""
 
     def store_key(self, encoder: Mapping[str, Any]) -> dict[str, Any]:
         """What a store of vectors depends on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.values import MISSING, WITHOUT_TEXT, field_texts
 from tithe.selection.engine.quantities import Quantity, totals
 from tithe.selection.errors import TitheError, UsageError, printable
+from tithe.selection.options.shares import Wanted
 
 MOST_GROUPS = 2**16 - 1
 
@@ -25,6 +27,8 @@ class Groups:
     """Numbers of groups, shape (n,); 2 bytes a record."""
     values: tuple[str | None, ...]
     """What the records of each group hold in the field; None: they lack it."""
+    wanted: Wanted = dataclasses.field(default_factory=Wanted)
+    """How many records of each are asked for."""
 
     def sizes(self, quantity: Quantity | None = None) -> Floats:
         """The number of records of each group, or the sum of a quantity over them."""

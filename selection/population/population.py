@@ -37,6 +37,7 @@ class Population:
     groups: Groups | None = None
     tokens: npt.NDArray[np.uint32] | None = None
     """Tokens of each record, where the budget is one of tokens."""
+    token_budget: int | None = None
     excluded: int = 0
     """Records left out by `--exclude`."""
     never: int = 0
@@ -113,7 +114,12 @@ def define_population(
         raise TitheError(f"--exclude {' '.join(options.exclude)}: leaves no record to choose from")
     given = json.dumps([n, options.always, options.never]).encode() + excluded.tobytes()
     population = Population(
-        candidates, groups=record_fields.groups, tokens=clustered.tokens, excluded=candidates.excluded, given=given
+        candidates,
+        groups=record_fields.groups,
+        tokens=clustered.tokens,
+        token_budget=options.tokens,
+        excluded=candidates.excluded,
+        given=given,
     )
     if record_fields.flags is not None:
         candidates = but_never(candidates, record_fields.flags)

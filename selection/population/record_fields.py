@@ -101,7 +101,7 @@ def read_record_fields(options: Options, corpus: Corpus, stages: Stages, executo
     groups = None
     if asked.group_by is not None:
         check_values(asked.group_by, numbers)
-        groups = Groups(asked.group_by, codes.column(), tuple(numbers))
+        groups = Groups(asked.group_by, codes.column(), tuple(numbers), options.wanted_groups)
     return ReadFields(flagged.column() if conditions else None, groups)
 
 

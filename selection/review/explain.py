@@ -37,7 +37,7 @@ from tithe.selection.review.named import check_reach
 from tithe.selection.review.record import STDIN, Record
 from tithe.selection.review.tables import read_clusters, read_rows
 from tithe.selection.review.verify import MakeEncoder, recorded_options
-from tithe.selection.sampling.make import make_design
+from tithe.selection.sampling.make import Drawing, make_design
 from tithe.selection.scoring.base import Method, Scoring
 from tithe.selection.scoring.registry import make_method, method_of
 from tithe.selection.subset.clusters_file import EXCERPT
@@ -246,7 +246,8 @@ class _Case:
         order = self._ground.order if scoring.order is None else scoring.order
         position = np.array([at])
         # Of several fractions, a smaller subset's probabilities are these but for a factor: see designs/nested.py.
-        design = make_design(self._options, population, scoring.scores.values, order, self._manifest["budget"])
+        drawing = Drawing(self._options.sampler, self._options.seed)
+        design = make_design(drawing, population, scoring.scores.values, order, self._manifest["budget"])
         mean = scoring.scores.unit * float(scoring.scores.values.sum(dtype=np.float64)) / population.candidates.count
         return float(scoring.scores.at(position)[0]), mean, float(design.inclusion(position)[0])
 

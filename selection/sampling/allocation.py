@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tithe.selection.arrays import Counts, Floats
 from tithe.selection.errors import UsageError, printable
-from tithe.selection.options.shares import OTHER, Wanted
+from tithe.selection.options.shares import OTHER
 from tithe.selection.population.groups import Groups
 from tithe.selection.sizes import counted
 
@@ -20,23 +20,20 @@ _NEARLY_NOTHING = 1e-12
 _NAMED = 5
 
 
-def sizes_of_groups(
-    groups: Groups, wanted: Wanted, budget: int, scores: Floats, available: Counts, certain: Counts
-) -> Counts:
+def sizes_of_groups(groups: Groups, budget: int, scores: Floats, available: Counts, certain: Counts) -> Counts:
     """How many records of each group are drawn, `budget` in all; shape (G,), as all others.
 
     In proportion to the groups' scores, or as their shares say; at least one of each that has any, so that the weights
     stand for all of them, and no fewer than are certain. Raises UsageError where that cannot be.
 
     Args:
-        groups: what they are called.
-        wanted: floor, cap, shares.
+        groups: what they are called, and what is asked for of them.
         budget: at most the records available.
         scores: sums over the groups.
         available: candidates in each group.
         certain: those of them that are taken in any case.
     """
-    who = f"--group-by {groups.field}"
+    who, wanted = f"--group-by {groups.field}", groups.wanted
     there = available > 0
     low, high = np.maximum(certain, there), available
     if wanted.least is not None:

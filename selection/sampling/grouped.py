@@ -13,7 +13,6 @@ import numpy.typing as npt
 from tithe.selection.arrays import Counts, Floats, Positions
 from tithe.selection.clustering.order import stable_order
 from tithe.selection.engine.quantities import NOBODY, Derived, Few, Quantity, blocks, reduced, without
-from tithe.selection.options.shares import Wanted
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.population.groups import Groups
 from tithe.selection.sampling import variance
@@ -175,7 +174,6 @@ class GroupDesign(PivotalDesign):
 
 def make_group_design(
     groups: Groups,
-    wanted: Wanted,
     scores: Quantity,
     size: int,
     order: Quantity,
@@ -185,6 +183,6 @@ def make_group_design(
     """The design for `size` records; raises UsageError where the groups cannot be as wanted."""
     available = groups.sizes(candidates).astype(np.int64)
     sure = np.bincount(groups.codes[certain], minlength=len(available))
-    counts = sizes_of_groups(groups, wanted, size, groups.sizes(scores), available, sure)
+    counts = sizes_of_groups(groups, size, groups.sizes(scores), available, sure)
     probabilities = group_probabilities(scores, groups.codes, counts, certain, candidates)
     return GroupDesign(probabilities, grouped_order(order, groups), size, groups, counts)

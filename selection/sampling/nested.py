@@ -6,15 +6,14 @@ import numpy as np
 
 from tithe.selection.arrays import Positions
 from tithe.selection.engine.quantities import NOBODY, Few, Quantity, blocks
-from tithe.selection.options.options import Options
 from tithe.selection.population.population import Population
 from tithe.selection.sampling.design import Design
-from tithe.selection.sampling.make import make_design
+from tithe.selection.sampling.make import Drawing, make_design
 from tithe.selection.sampling.probabilities import Sample
 
 
 def second_phase(
-    options: Options, population: Population, scores: Quantity, order: Quantity, outer: Sample, size: int
+    drawing: Drawing, population: Population, scores: Quantity, order: Quantity, outer: Sample, size: int
 ) -> Design:
     """The design that draws `size` of the records of a larger sample; its positions are numbers from that sample.
 
@@ -24,7 +23,7 @@ def second_phase(
     for that factor.
     """
     inner = scores[outer.positions] / outer.probabilities
-    return make_design(options, population.within(outer.positions), inner, _ranked(order, outer.positions), size)
+    return make_design(drawing, population.within(outer.positions), inner, _ranked(order, outer.positions), size)
 
 
 def _ranked(order: Quantity, positions: Positions) -> Positions:

@@ -31,7 +31,7 @@ from tithe.selection.options.plan import Plan
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.population.population import Population
 from tithe.selection.sampling.design import Design
-from tithe.selection.sampling.make import make_design
+from tithe.selection.sampling.make import Drawing, make_design
 from tithe.selection.scoring.base import Scoring
 from tithe.selection.scoring.registry import make_method
 
@@ -101,7 +101,9 @@ def designed(
     known = losses(method.probes) if options.loss != "none" else np.ones(len(method.probes))
     scoring = method.score(known, everyone)
     order = clustered.order if scoring.order is None else scoring.order
-    return scoring, make_design(options, Population(everyone), scoring.scores.values, order, clustered.plan.size)
+    return scoring, make_design(
+        Drawing(options.sampler, options.seed), Population(everyone), scoring.scores.values, order, clustered.plan.size
+    )
 
 
 def embed_minilm(texts: list[str]) -> np.ndarray:

@@ -33,7 +33,7 @@ from tithe.selection.options.options import Options
 from tithe.selection.options.plan import Plan
 from tithe.selection.population.candidates import Candidates
 from tithe.selection.population.population import Population
-from tithe.selection.sampling.make import make_design
+from tithe.selection.sampling.make import Drawing, make_design
 from tithe.selection.scoring.sensitivity import Sensitivity
 
 DIMENSIONS, VALIDATED = 64, 1000
@@ -86,7 +86,7 @@ def _all_steps(records: int, k: int, steps: list[dict[str, Any]]) -> None:
     with step("scores"):
         scoring = Sensitivity(options, clustered).score(losses, population.candidates)
     with step("inclusion probabilities"):
-        design = make_design(options, population, scoring.scores.values, clustered.order, clustered.plan.size)
+        design = make_design(Drawing(), population, scoring.scores.values, clustered.order, clustered.plan.size)
     with step("draw"):
         sample = design.draw(rng)
     at = validation_positions(options, records)

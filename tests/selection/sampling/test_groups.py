@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -94,7 +96,7 @@ def designed(wanted: Wanted) -> tuple[GroupDesign, np.ndarray]:
     scores[FORBIDDEN] = 0
     candidates = Candidates.without(N, FORBIDDEN)
     groups = Groups("source", codes, tuple("abcdef"))
-    return make_group_design(groups, wanted, scores, SIZE, order, candidates, CERTAIN), losses
+    return make_group_design(replace(groups, wanted=wanted), scores, SIZE, order, candidates, CERTAIN), losses
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_groups_lie_together_and_keep_their_order() -> None:
 def test_a_thousand_groups_of_one_record_each() -> None:
     codes = np.arange(3000).astype(np.uint16) % 1000
     groups = Groups("x", codes.astype(np.uint16), tuple(map(str, range(1000))))
-    design = make_group_design(groups, Wanted(), np.ones(3000), 1000, np.arange(3000), Candidates.everyone(3000))
+    design = make_group_design(groups, np.ones(3000), 1000, np.arange(3000), Candidates.everyone(3000))
     sample = design.draw(np.random.default_rng(0))
     assert np.bincount(codes[sample.positions]).tolist() == [1] * 1000
     assert design.deviations(sample, np.ones(1000)) == pytest.approx(0)
