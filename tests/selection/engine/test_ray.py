@@ -131,13 +131,12 @@ def test_two_machines_do_what_one_process_does(tmp_path: Path, two: TwoMachines,
     assert code == 0, err
     assert foreign(err) == []
     assert tithe("select", "in", "-o", "l.parquet", *options).code == 0
+    for name in ("r.parquet", "r.parquet.rows.parquet", "r.parquet.clusters.parquet"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / name.replace("r.", "l.", 1)).read_bytes()
     there, here = manifest(tmp_path / "r.parquet"), manifest(tmp_path / "l.parquet")
-    assert there["kmeans_cost"] == pytest.approx(here["kmeans_cost"], rel=1e-3)
-    for name in ("n", "k", "rows", "encoder", "inputs", "loss_queries"):
+    assert there["kmeans_cost"] == pytest.approx(here["kmeans_cost"], rel=1e-6)
+    for name in ("n", "k", "rows", "encoder", "inputs", "loss_queries", "evidence"):
         assert there[name] == here[name]
-    assert there["evidence"]["estimate"]["mean_loss"] == pytest.approx(
-        here["evidence"]["estimate"]["mean_loss"], rel=1e-6
-    )
     subset, rows = pq.read_table(tmp_path / "r.parquet"), pq.read_table(tmp_path / "r.parquet.rows.parquet")
     assert subset["id"].to_pylist() == rows["row"].to_pylist()
     assert sum(subset["weight"].to_pylist()) == pytest.approx(len(made), rel=0.05)
@@ -146,7 +145,7 @@ def test_two_machines_do_what_one_process_does(tmp_path: Path, two: TwoMachines,
     assert not list(tmp_path.glob(".r.parquet*"))
 
 
-def test_an_own_cluster_on_one_part_gives_the_bytes_of_one_process(tmp_path: Path, tithe: Tithe) -> None:
+def test_an_own_cluster_gives_the_bytes_of_one_process(tmp_path: Path, tithe: Tithe) -> None:
     write_jsonl(tmp_path / "c.jsonl", make_records(500))
     assert tithe("select", "c.jsonl", "-o", "l.jsonl", "--loss", "column:loss").code == 0
     code, err = ran(tmp_path, None, "select", "c.jsonl", "-o", "r.jsonl", "--loss", "column:loss", "--engine", "ray")
@@ -186,8 +185,7 @@ def test_groups_and_duplicates_over_two_machines(tmp_path: Path, two: TwoMachine
         there, here = (manifest(tmp_path / f"{name}-{part}.jsonl") for name in "rl")
         for name in ("n", "never", "always", "duplicates", "budget"):
             assert there[name] == here[name]
-        of_groups = [[(g["value"], g["records"], g["selected"]) for g in m["groups"]["values"]] for m in (there, here)]
-        assert of_groups[0] == of_groups[1]
+        assert (tmp_path / f"r-{part}.jsonl").read_bytes() == (tmp_path / f"l-{part}.jsonl").read_bytes()
     again(tmp_path, two, "r-0.1.jsonl")
     assert not list((tmp_path / "w").glob("run-*"))
 
