@@ -62,8 +62,8 @@ class InProcess:
 
     remote = False
 
-    def __init__(self, partition_bytes: int = PARTITION_BYTES) -> None:
-        self.partition_bytes = partition_bytes
+    def __init__(self, partition_bytes: int | None = None) -> None:
+        self.partition_bytes = partition_bytes or PARTITION_BYTES
 
     def share(self, value: Any) -> Any:
         return value

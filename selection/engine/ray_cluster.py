@@ -31,7 +31,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from tithe.embedders.errors import EncoderError
-from tithe.selection.engine.executor import PARTITION_BYTES, nothing
+from tithe.selection.engine import executor
+from tithe.selection.engine.executor import nothing
 from tithe.selection.engine.grpc_server import answers
 from tithe.selection.engine.last_word import last_word
 from tithe.selection.engine.stages import Advance
@@ -182,7 +183,7 @@ class RayExecutor:
         """`num_gpus` is what an actor holds; a part of one lets several share it."""
         import ray
 
-        self.partition_bytes = partition_bytes or PARTITION_BYTES
+        self.partition_bytes = partition_bytes or executor.PARTITION_BYTES
 
         self._ray: Any = ray
         self._num_gpus = num_gpus

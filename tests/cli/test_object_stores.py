@@ -101,8 +101,8 @@ def test_a_corpus_in_a_store_gives_the_bytes_of_one_that_lies_here(
 
 SMALL_PARTITIONS = """
 from tithe.cli.main import main
-from tithe.selection.engine import ray_cluster
-ray_cluster.PARTITION_BYTES = 5000
+from tithe.selection.engine import executor
+executor.PARTITION_BYTES = 5000
 main()
 """
 
