@@ -134,18 +134,18 @@ def coverage(corpus: Corpus, size: int, option: str, seeds: int) -> Coverage:
         "groups": {"group_by": "g", "group_min": size // 10},
         "tokens": {"tokens": int(size * corpus.tokens.mean())},
     }
+    options = Options(inputs=(), output=None, loss="column:loss", **asked.get(option, {}))
     population = Population(Candidates.everyone(n))
     if option == "groups":
-        population = replace(population, groups=corpus.groups)
+        population = replace(population, groups=replace(corpus.groups, wanted=options.wanted_groups))
     if option == "tokens":
-        population = replace(population, tokens=corpus.tokens)
+        population = replace(population, tokens=corpus.tokens, token_budget=options.tokens)
     truth = losses.mean()
     if option == "excluded":
         taken = np.sort(np.random.default_rng(8).choice(n, n // 4, replace=False))
         population = replace(population, candidates=Candidates.without(n, taken))
         truth = np.delete(losses, taken).mean()
     clustered = replace(corpus.clustered, plan=replace(corpus.clustered.plan, size=size))
-    options = Options(inputs=(), output=None, loss="column:loss", **asked.get(option, {}))
     method = make_method(options, clustered)
     scoring = method.score(losses[method.probes], population.candidates)
     held, widths = [], []

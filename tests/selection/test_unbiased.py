@@ -71,8 +71,8 @@ def check(estimates: list[float], truth: float) -> None:
     assert np.std(estimates) > 0
 
 
-def groups() -> Groups:
-    return Groups("source", SOURCES, ("a", "b", "c"))
+def groups(asked: Options) -> Groups:
+    return Groups("source", SOURCES, ("a", "b", "c"), asked.wanted_groups)
 
 
 @pytest.mark.parametrize("way", ["replicate", "resample"])
@@ -93,7 +93,7 @@ def test_lines_without_weights(clustered: ClusteredCorpus, way: Any) -> None:
 
 
 def test_budgets_of_tokens(clustered: ClusteredCorpus) -> None:
-    population = everyone(tokens=TOKENS)
+    population = everyone(tokens=TOKENS, token_budget=BUDGET)
     asked = options(tokens=BUDGET)
     scoring = scored(asked, clustered, population)
     estimates, totals, drawn = [], [], np.zeros(N)
@@ -115,7 +115,7 @@ def test_budgets_of_tokens(clustered: ClusteredCorpus) -> None:
 def test_lines_of_a_budget_of_tokens(clustered: ClusteredCorpus) -> None:
     """Each record has as many lines as its weight wants, on average over the draws, and nearly the tokens expected."""
     asked = options(tokens=BUDGET, weights_as="replicate")
-    population = everyone(tokens=TOKENS)
+    population = everyone(tokens=TOKENS, token_budget=BUDGET)
     scoring = scored(asked, clustered, population)
     design = make_token_design(scoring.scores.values, TOKENS, BUDGET, clustered.order, population.candidates)
     sample, tokened = design.draw(np.random.default_rng(0)), replace(clustered, tokens=TOKENS)
@@ -133,7 +133,7 @@ def test_lines_of_a_budget_of_tokens(clustered: ClusteredCorpus) -> None:
 
 @pytest.mark.parametrize("wanted", [{}, {"group_min": 15, "group_max": 30}, {"group_share": ("a=0.2,other=0.8",)}])
 def test_groups(clustered: ClusteredCorpus, wanted: Any) -> None:
-    population = everyone(groups=groups())
+    population = everyone(groups=groups(options(group_by="source", **wanted)))
     scoring = scored(options(), clustered, population)
     estimates, sizes, by_group = [], set(), []
     for seed in range(DRAWS):
@@ -162,7 +162,7 @@ def test_duplicates(clustered: ClusteredCorpus) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"group_by": "source"}, {"dedup": True}])
 def test_nested_subsets(clustered: ClusteredCorpus, more: Any) -> None:
-    population = everyone(groups=groups()) if "group_by" in more else everyone()
+    population = everyone(groups=groups(options(**more))) if "group_by" in more else everyone()
     truth = LOSSES.sum()
     if "dedup" in more:
         population = Population(Candidates(COPIES > 0, N // 2), copies=COPIES, duplicates=int(COPIES.sum()) - N // 2)
@@ -230,13 +230,13 @@ def excluded_simple(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floa
 
 
 def excluded_groups(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
-    population, left = without_the_first(clustered, seed, groups=groups())
     asked = options(seed, group_by="source", group_min=15)
+    population, left = without_the_first(clustered, seed, groups=groups(asked))
     return received(draw(asked, clustered, population, scored(asked, clustered, population))[0][1]), left
 
 
 def excluded_tokens(clustered: ClusteredCorpus, seed: int) -> tuple[Floats, Floats]:
-    population, left = without_the_first(clustered, seed, tokens=TOKENS)
+    population, left = without_the_first(clustered, seed, tokens=TOKENS, token_budget=BUDGET)
     asked = options(seed, tokens=BUDGET)
     return received(draw(asked, clustered, population, scored(asked, clustered, population))[0][1]), left
 
