@@ -1,4 +1,4 @@
-"""What the clustering does for one partition of a corpus, wherever that is; as `part_work`."""
+"""What the clustering does for one partition of a corpus, wherever that is; as `partition_work`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tithe.selection.clustering.kmeans import Assignment
 from tithe.selection.clustering.nearest import Search
 from tithe.selection.embedding.embeddings import LookedUpEmbeddings
 from tithe.selection.embedding.lookup import Embedded
-from tithe.selection.embedding.part_work import Task
+from tithe.selection.embedding.partition_work import Task
 from tithe.selection.engine.stages import Advance
 
 _made: dict[str, Search] = {}

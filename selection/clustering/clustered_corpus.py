@@ -19,7 +19,7 @@ from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.text import TextRule
 from tithe.selection.corpus.tokens import Counting, but_late
-from tithe.selection.embedding import part_work
+from tithe.selection.embedding import partition_work
 from tithe.selection.embedding.embed_corpus import CorpusEmbeddings, embed_corpus
 from tithe.selection.embedding.lookup import Embedded, Embedding, Encoder, read_facts, write_facts
 from tithe.selection.embedding.remote_corpus import RemoteCorpus
@@ -266,6 +266,6 @@ def _load_clusters(entry: OwnPath, embeddings: CorpusEmbeddings) -> tuple[Corpus
 def _tokens(options: Options, embeddings: CorpusEmbeddings, stages: Stages) -> Column:
     counting = Counting(options.token_column, options.tokenizer)
     if counting.estimates:
-        return column_of(embeddings.over_all(part_work.tokens, counting), np.uint32)
+        return column_of(embeddings.over_all(partition_work.tokens, counting), np.uint32)
     with stages("tokens", int(embeddings.starts[-1])) as advance:
-        return column_of(embeddings.over_all(part_work.tokens, counting, advance=advance), np.uint32)
+        return column_of(embeddings.over_all(partition_work.tokens, counting, advance=advance), np.uint32)

@@ -22,12 +22,12 @@ from tithe.embedders.base import FittedEncoder, MeasuredEncoder, RecordEncoder, 
 from tithe.selection.arrays import Column, Floats, Rows, Vectors
 from tithe.selection.corpus.bad_records import PLACES_KEPT, BadRecords
 from tithe.selection.corpus.corpus import Corpus
-from tithe.selection.corpus.parts import Partition, by_full_path, cut
-from tithe.selection.embedding import part_work
+from tithe.selection.corpus.partitions import Partition, by_full_path, cut
+from tithe.selection.embedding import partition_work
 from tithe.selection.embedding.embeddings import drawn
 from tithe.selection.embedding.encode import measure, usable_values
 from tithe.selection.embedding.lookup import Embedded, Embedding, Encoder
-from tithe.selection.embedding.part_work import Task
+from tithe.selection.embedding.partition_work import Task
 from tithe.selection.engine.columns import ColumnWriter, column_of
 from tithe.selection.engine.executor import Executor, nothing
 from tithe.selection.engine.quantities import BLOCK
@@ -120,7 +120,7 @@ class CorpusEmbeddings:
         They are the first bits of a cryptographic hash: of a million texts two are taken for equal with a probability
         of 5e-8, of a billion with one of 5%.
         """
-        parts = self.over_all(part_work.text_keys)
+        parts = self.over_all(partition_work.text_keys)
         return column_of((keys.view("<i8").reshape(-1, 2)[:, 0] & np.int64(2**63 - 1) for keys in parts), np.int64)
 
     def sample(self, size: int, rng: np.random.Generator, advance: Advance) -> Vectors:
@@ -160,7 +160,7 @@ class CorpusEmbeddings:
             (task, known, shared, *(column[start:end] for column in columns))
             for task, known, (start, end) in zip(self.tasks, self.known, pairwise(self.starts.tolist()), strict=True)
         )
-        found = self.executor.map(part_work.summed, calls)
+        found = self.executor.map(partition_work.summed, calls)
         return reduce(operator.add, (part for part in found if part is not None))
 
     def measured(
@@ -168,7 +168,7 @@ class CorpusEmbeddings:
     ) -> list[Column]:
         """Columns that a function makes of the vectors, block by block; one of each dtype."""
         columns = [ColumnWriter(dtype) for dtype in dtypes]
-        for found in self.over_all(part_work.measured, function, tuple(dtypes)):
+        for found in self.over_all(partition_work.measured, function, tuple(dtypes)):
             for column, values in zip(columns, found, strict=True):
                 column.append(values)
         return [column.column() for column in columns]
@@ -188,7 +188,7 @@ class CorpusEmbeddings:
         calls = (
             (self.tasks[part], self.known[part], numbers[at] - starts[part], not self.all_known) for part, at in spans
         )
-        for (part, at), (there, block) in zip(spans, self.executor.map(part_work.vectors, calls), strict=True):
+        for (part, at), (there, block) in zip(spans, self.executor.map(partition_work.vectors, calls), strict=True):
             yield part, at, there, block
 
 
@@ -226,7 +226,9 @@ def embed_corpus(
     if by_record is None:
         return _texts_embedded(found, corpus, encoder, shared, stages)
     with stages("embed", corpus.known_rows) as advance:
-        known = list(executor.map(part_work.look_up, ((task,) for task in tasks), advance, lambda made: made.usable))
+        known = list(
+            executor.map(partition_work.look_up, ((task,) for task in tasks), advance, lambda made: made.usable)
+        )
     in_place = corpus.schema is not None
     kept = not in_place and all(made.known == made.usable for made in known)
     return replace(found, known=known, found=kept, all_known=not in_place)
@@ -243,7 +245,9 @@ def _texts_embedded(
     if any(work.holds("records", task.key) for task in tasks):
         with stages("check", corpus.known_rows) as advance:
             calls = ((task,) for task in tasks)
-            known = list(executor.map(part_work.find_embedded, calls, advance, lambda made: made.usable if made else 0))
+            known = list(
+                executor.map(partition_work.find_embedded, calls, advance, lambda made: made.usable if made else 0)
+            )
     missing = [number for number, made in enumerate(known) if made is None]
     if isinstance(encoder, FittedEncoder):
         if missing:
@@ -259,7 +263,7 @@ def _texts_embedded(
             calls = [(tasks[number], identity, store) for number in missing]
             made: Embedded
             for number, made in executor.with_workers(
-                shared, part_work.embed, calls, advance, lambda made: made.usable
+                shared, partition_work.embed, calls, advance, lambda made: made.usable
             ):
                 known[missing[number]] = made
     embedded = [made for made in known if made is not None]
@@ -271,7 +275,7 @@ def _fit(found: CorpusEmbeddings, corpus: Corpus, encoder: FittedEncoder, seed: 
     executor, tasks = found.executor, found.tasks
     with stages("fit", corpus.known_rows) as advance:
         calls = ((task,) for task in tasks)
-        known: list[Embedded] = list(executor.map(part_work.read_texts, calls, advance, lambda read: read.usable))
+        known: list[Embedded] = list(executor.map(partition_work.read_texts, calls, advance, lambda read: read.usable))
         starts = np.cumsum([0, *(part.usable for part in known)])
         sample: Reservoir[int] = Reservoir(encoder.fit_records, np.random.default_rng(seed))
         for start in range(0, int(starts[-1]), BLOCK):
@@ -284,7 +288,7 @@ def _fit(found: CorpusEmbeddings, corpus: Corpus, encoder: FittedEncoder, seed: 
             for task, part, start, (low, high) in zip(tasks, known, starts[:-1].tolist(), pairwise(edges), strict=True)
             if low < high
         ]
-        texts = (text for part in executor.map(part_work.texts, calls) for text in part)
+        texts = (text for part in executor.map(partition_work.texts, calls) for text in part)
         learnt = [""] * len(numbers)
         for at, text in zip(order.tolist(), texts, strict=True):
             learnt[at] = text
@@ -313,7 +317,7 @@ def _acquainted(
             if usable_values(batch, bad, encoder.fields, encoder.lookup) is not None:
                 break
         return [0] * len(partitions)
-    rows = list(executor.map(part_work.count_records, ((partition,) for partition in partitions)))
+    rows = list(executor.map(partition_work.count_records, ((partition,) for partition in partitions)))
     if sum(rows) != encoder.rows:
         held, records = counted(encoder.rows, "row"), counted(sum(rows), "record")
         raise TitheError(f"--encoder {about.encoder}: holds {held}, but the corpus {records}")
@@ -328,7 +332,9 @@ def _identified(
         return {}
     if isinstance(encoder, RecordEncoder) or not executor.remote:
         return dict(encoder.identity())
-    found = executor.with_workers(shared, part_work.encoder_identity, [(partition,) for partition in partitions[:1]])
+    found = executor.with_workers(
+        shared, partition_work.encoder_identity, [(partition,) for partition in partitions[:1]]
+    )
     return dict(next(iter(dict(found).values()), {}))
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from tithe.embedders.reading import open_regular
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.inputs import InputFile, with_spooled
-from tithe.selection.corpus.parts import by_full_path
-from tithe.selection.embedding import part_work
+from tithe.selection.corpus.partitions import by_full_path
+from tithe.selection.embedding import partition_work
 from tithe.selection.embedding.work_folder import WorkFolder
 from tithe.selection.engine.executor import Executor
 from tithe.selection.engine.hashes import sha256_of_all
@@ -33,7 +33,7 @@ def digests(files: Sequence[InputFile], stages: Stages, executor: Executor) -> l
             return sha256_of_all([file.source for file in files], advance)
         sizes = iter([file.size for file in files])
         calls = ((by_full_path(file).source,) for file in files)
-        return list(executor.map(part_work.hashed, calls, advance, lambda digest: next(sizes)))
+        return list(executor.map(partition_work.hashed, calls, advance, lambda digest: next(sizes)))
 
 
 def _moved(file: InputFile, folder: OwnPath) -> InputFile:

@@ -10,8 +10,8 @@ import numpy as np
 from tithe.selection.arrays import Rows
 from tithe.selection.corpus.batch import Batch
 from tithe.selection.corpus.corpus import Corpus
-from tithe.selection.corpus.parts import Partition
-from tithe.selection.embedding import part_work
+from tithe.selection.corpus.partitions import Partition
+from tithe.selection.embedding import partition_work
 from tithe.selection.embedding.embed_corpus import CorpusEmbeddings
 from tithe.selection.embedding.lookup import Embedded
 
@@ -31,7 +31,7 @@ class RemoteCorpus(Corpus):
     def take(self, rows: Rows, fields: Collection[str] | None) -> Iterator[Batch]:
         names = None if fields is None else tuple(fields)
         calls = ((*about, rows[some], names) for *about, some in self.in_partitions(rows))
-        for batches in self.executor.map(part_work.taken, calls):
+        for batches in self.executor.map(partition_work.taken, calls):
             yield from batches
 
     def in_partitions(self, rows: Rows) -> Iterator[tuple[Partition, Embedded, int, slice]]:

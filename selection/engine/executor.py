@@ -85,5 +85,5 @@ class InProcess:
         advance: Advance = nothing,
         worth: Callable[[Any], int] = lambda result: 0,
     ) -> Iterator[tuple[int, Any]]:
-        for number, (about, *others) in enumerate(calls):
-            yield number, function(about, tool, *others, advance=advance)
+        given = ((about, tool, *others) for about, *others in calls)
+        return enumerate(self.map(function, given, advance, worth))

@@ -48,7 +48,7 @@ class Options:
     output: Place | None = option(None, "The file of -o, or -.", on_command_line=False)
     """None writes JSONL to standard output, and nothing else."""
     shards: bool = option(False, "Whether the output is a folder of shards.", on_command_line=False)
-    """A file for each part of the corpus."""
+    """A file for each partition of the corpus."""
 
     # What the corpus is.
     format: str | None = option(

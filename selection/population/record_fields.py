@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tithe.selection.clustering.clustered_corpus import ClusteredCorpus
 from tithe.selection.corpus.corpus import Corpus, check_field
-from tithe.selection.corpus.parts import Partition, by_full_path, cut
+from tithe.selection.corpus.partitions import Partition, by_full_path, cut
 from tithe.selection.engine.columns import ColumnWriter
 from tithe.selection.engine.executor import Executor
 from tithe.selection.engine.quantities import Quantity, blocks

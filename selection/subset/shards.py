@@ -11,7 +11,7 @@ import numpy as np
 
 from tithe.selection.arrays import Counts, Rows, Weights
 from tithe.selection.corpus.inputs import Format
-from tithe.selection.corpus.parts import Partition
+from tithe.selection.corpus.partitions import Partition
 from tithe.selection.embedding.lookup import Embedded
 from tithe.selection.embedding.remote_corpus import RemoteCorpus
 from tithe.selection.engine.stages import Advance

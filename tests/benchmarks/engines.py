@@ -122,17 +122,6 @@ class Counted(InProcess):
             advance(worth(found))
             yield found
 
-    def with_workers(
-        self,
-        tool: Any,
-        function: Callable[..., Any],
-        calls: Iterable[tuple[Any, ...]],
-        advance: Advance = nothing,
-        worth: Callable[[Any], int] = lambda result: 0,
-    ) -> Iterator[tuple[int, Any]]:
-        given = ((about, tool, *others) for about, *others in calls)
-        return enumerate(self.map(function, given, advance, worth))
-
 
 def _size(value: Any) -> int:
     cloudpickle: Any = importlib.import_module("ray.cloudpickle")

@@ -20,7 +20,7 @@ from tests.stores import Bucket
 from tithe.embedders.registry import make_encoder
 from tithe.selection.corpus import compression as compression_module
 from tithe.selection.corpus.corpus import Corpus, open_corpus
-from tithe.selection.corpus.parts import cut
+from tithe.selection.corpus.partitions import cut
 from tithe.selection.embedding import encode
 from tithe.selection.engine.executor import InProcess
 from tithe.selection.errors import TitheError

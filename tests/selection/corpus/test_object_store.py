@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.stores import Bucket, Fault
 from tithe.selection.corpus.corpus import Corpus
 from tithe.selection.corpus.inputs import InputFile, expand
-from tithe.selection.corpus.parts import cut
+from tithe.selection.corpus.partitions import cut
 from tithe.selection.errors import TitheError, UsageError
 from tithe.selection.storage.object_store import ObjectUrl, shown
 from tithe.selection.storage.places import identity, open_binary, place_of, status_of

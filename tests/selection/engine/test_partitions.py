@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import Tithe, make_records, read_jsonl, write_jsonl
 from tithe.cli.encoder import encoder_of
 from tithe.selection.corpus.corpus import open_corpus
-from tithe.selection.corpus.parts import cut
+from tithe.selection.corpus.partitions import cut
 from tithe.selection.engine.executor import Executor, InProcess, nothing
 from tithe.selection.engine.hashes import sha256
 from tithe.selection.engine.stages import Advance
@@ -49,17 +49,6 @@ class Elsewhere(InProcess):
             found = moved(sent(*given, advance=nothing))
             advance(worth(found))
             yield found
-
-    def with_workers(
-        self,
-        tool: Any,
-        function: Callable[..., Any],
-        calls: Iterable[tuple[Any, ...]],
-        advance: Advance = nothing,
-        worth: Callable[[Any], int] = lambda result: 0,
-    ) -> Iterator[tuple[int, Any]]:
-        given = ((about, tool, *others) for about, *others in calls)
-        return enumerate(self.map(function, given, advance, worth))
 
 
 def many(corpus: Path, parts: int = 7) -> Elsewhere:

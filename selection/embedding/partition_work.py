@@ -17,7 +17,7 @@ from tithe.embedders.base import RecordEncoder, TextEncoder
 from tithe.selection.arrays import Column, Floats, Rows, Tokens, Vectors
 from tithe.selection.corpus.bad_records import BadRecords
 from tithe.selection.corpus.batch import BadRecord, Batch
-from tithe.selection.corpus.parts import Partition
+from tithe.selection.corpus.partitions import Partition
 from tithe.selection.corpus.tokens import Counting, count_tokens
 from tithe.selection.corpus.usable import usable_texts
 from tithe.selection.embedding.embeddings import Embeddings, KeptEmbeddings, LookedUpEmbeddings, over_blocks
