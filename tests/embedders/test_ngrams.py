@@ -41,9 +41,19 @@ def counts_of(texts: list[str]) -> list[list[float]]:
 @given(texts=st.lists(st.text(ALPHABET, max_size=40), max_size=8))
 @example(texts=["", "é", "", "漢", "a", "b", ""])
 @example(texts=["abc", "cab", "漢字", "字", "🙂"])
+@example(texts=["”9?ا字"])  # of which two features share a bucket
 def test_the_same_features_as_by_hand(texts: list[str]) -> None:
-    expected = [sorted(Counter(map(str, by_hand(text))).values()) for text in texts]
-    assert counts_of(texts) == expected
+    """By their hashes of 64 bits: of 2**20 buckets, two features share one now and then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ngrams, "_bucket", lambda hashes: hashes.view(np.int64))
+        row, hashes = ngrams._features(texts)
+    found = [sorted(Counter(hashes[row == i].tolist()).values()) for i in range(len(texts))]
+    assert found == [sorted(Counter(map(str, by_hand(text))).values()) for text in texts]
+
+
+@pytest.mark.parametrize("text", ["", "é", "abc abc, cab!", "漢字 字", "abc zxyab abc"])
+def test_features_are_counted(text: str) -> None:
+    assert counts_of([text, "", text])[::2] == [sorted(Counter(map(str, by_hand(text))).values())] * 2
 
 
 def test_equal_features_share_a_column_and_others_do_not() -> None:
